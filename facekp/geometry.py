@@ -1,0 +1,78 @@
+"""Where the points are: boxes, the one affine map from photo to network input, and its inverse.
+
+Conventions, everywhere in facekp:
+
+* Keypoints are `(..., K, 2)` float `xy` in pixels; the centre of the top-left pixel is (0, 0).
+* Boxes are `xyxy` in the same coordinates and name edges, so a whole `W x H` image is
+  `(-0.5, -0.5, W - 0.5, H - 0.5)`. A box may leave the image.
+* Sizes are `(height, width)`.
+* Normalised coordinates are `(x + 0.5) / width`, `(y + 0.5) / height`: [0, 1] spans the image.
+* A map is a `2x3` float64 matrix that takes pixels of the photo to pixels of the network's input.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+Size = tuple[int, int]
+
+
+def whole_image_box(size: Size) -> np.ndarray:
+    """Box (4,) around every pixel of an image of `size` (height, width)."""
+    height, width = size
+    return np.array([-0.5, -0.5, width - 0.5, height - 0.5])
+
+
+def box_from_ltwh(left: float, top: float, width: float, height: float) -> np.ndarray:
+    """Box (4,) around the `width x height` pixels whose first one is (left, top), as dlib counts."""
+    return np.array([left, top, left + width, top + height], dtype=float) - 0.5
+
+
+def box_of_points(keypoints: np.ndarray) -> np.ndarray:
+    """Smallest box (4,) around the centres of (K, 2) points."""
+    return np.concatenate([keypoints.min(axis=0), keypoints.max(axis=0)])
+
+
+def frame_box(box: np.ndarray, scale: float = 1.0, square: bool = False) -> np.ndarray:
+    """Box (4,) with the same centre, `scale` times as large; `square`: of its longer side."""
+    centre, side = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+    if square:
+        side = np.full(2, side.max())
+    return np.concatenate([centre - scale * side / 2, centre + scale * side / 2])
+
+
+def box_map(box: np.ndarray, size: Size) -> np.ndarray:
+    """Map (2, 3) that stretches `box` over a whole network input of `size` (height, width)."""
+    scale = np.array(size[::-1]) / (box[2:] - box[:2])
+    return np.column_stack([np.diag(scale), -scale * box[:2] - 0.5])
+
+
+def compose(after: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Map (2, 3) that applies `first`, then `after`; both (2, 3)."""
+    return np.column_stack([after[:, :2] @ first[:, :2], after[:, :2] @ first[:, 2] + after[:, 2]])
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """Inverse (2, 3) of a map (2, 3)."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def apply_map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (..., 2) moved by a map (2, 3)."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def mirrors(matrix: np.ndarray) -> bool:
+    """Whether a map turns left into right."""
+    return bool(np.linalg.det(matrix[:, :2]) < 0)
+
+
+def normalize_points(points: np.ndarray, size: Size) -> np.ndarray:
+    """Pixels (..., 2) of an image of `size` (height, width) to normalised coordinates."""
+    return (points + 0.5) / np.array(size[::-1])
+
+
+def denormalize_points(points: np.ndarray, size: Size) -> np.ndarray:
+    """Normalised coordinates (..., 2) to pixels of an image of `size` (height, width)."""
+    return points * np.array(size[::-1]) - 0.5

@@ -1,0 +1,158 @@
+"""Pixels: reading a file, and the one warp that every image goes through."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from facekp.errors import DataError
+from facekp.geometry import Size, apply_map, compose, invert
+
+MAX_PIXELS = 120_000_000
+"""Larger images are refused before they are decoded: a small file can unpack to gigabytes."""
+
+
+def image_size(path: str | Path) -> Size:
+    """(height, width) of an image file, from its header alone.
+
+    Raises:
+        DataError: no such file, no image, or more than `MAX_PIXELS`.
+    """
+    with _open(path) as image:
+        return image.height, image.width
+
+
+def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
+    """Image file as (H, W, 3) uint8 RGB.
+
+    Any mode is brought to 8-bit RGB: grey and palette are expanded, transparency is laid on white,
+    CMYK is converted, 16-bit values are scaled to 8 bits.
+
+    Args:
+        path: the file.
+        upright: turn the image as its EXIF tag says. Right for a user's photo; wrong for a data
+            set, whose points belong to the pixels as stored.
+
+    Raises:
+        DataError: no such file, no image, cut short, or more than `MAX_PIXELS`.
+    """
+    with _open(path) as image:
+        try:
+            image.load()
+            if upright:
+                image = ImageOps.exif_transpose(image)
+            return _to_rgb(image)
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise DataError(
+                path, f"the image cannot be decoded ({error})", "replace or remove the file"
+            ) from error
+
+
+def _open(path: str | Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # MAX_PIXELS is our own bound on the same danger.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except FileNotFoundError as error:
+        raise DataError(path, "no such image", "check the path and the data set") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(path, f"not a readable image ({error})", "replace or remove it") from error
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width}x{image.height}"
+        image.close()
+        raise DataError(path, f"{size} is more than {MAX_PIXELS:,} pixels", "scale it down first")
+    return image
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith(("I;16", "I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        peak = 65535.0 if image.mode.startswith("I") else max(float(values.max(initial=0)), 1.0)
+        grey = np.clip(values * (255.0 / peak), 0, 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
+
+
+def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """(H, W, 3) RGB or (H, W) grey to (H, W) for one channel, (H, W, 3) for three."""
+    if channels == 1:
+        return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+
+
+def shrink_factor(matrix: np.ndarray) -> int:
+    """Whole number by which a photo may be box-averaged before it is warped by a map (2, 3)."""
+    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    return max(1, int(1 / scale + 1e-6))
+
+
+def shrink(image: np.ndarray, factor: int, roi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a photo inside `roi`, averaged over `factor x factor` pixels.
+
+    The blocks start at multiples of `factor` in the photo, whatever the roi, so a part that was
+    shrunk and kept gives the very pixels that the whole photo would.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8.
+        factor: at least 1.
+        roi: box (4,); it is cut to the image.
+
+    Returns:
+        The small image and the map (2, 3) from the photo to it.
+    """
+    height, width = image.shape[:2]
+    limit = np.array([width, height])
+    first = np.clip(np.floor(roi[:2]), 0, limit - 1).astype(int) // factor * factor
+    last = np.clip(np.ceil(roi[2:]).astype(int) + 1, first + 1, limit)
+    part = image[first[1] : last[1], first[0] : last[0]]
+    if factor > 1:
+        blocks = -(-(last - first) // factor)
+        missing = blocks * factor - (last - first)
+        if missing.any():
+            part = cv2.copyMakeBorder(
+                part, 0, int(missing[1]), 0, int(missing[0]), cv2.BORDER_REPLICATE
+            )
+        part = cv2.resize(part, (int(blocks[0]), int(blocks[1])), interpolation=cv2.INTER_AREA)
+    offset = (0.5 - first) / factor - 0.5
+    return part, np.column_stack([np.eye(2) / factor, offset])
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
+    """The network's view of a photo: the only place where facekp resamples an image.
+
+    Bilinear, after a box average where the map shrinks by two or more (no aliasing); black where
+    the view leaves the photo.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8.
+        matrix: map (2, 3) from the photo to the view.
+        size: (height, width) of the view.
+
+    Returns:
+        (height, width) or (height, width, C) uint8.
+    """
+    factor = shrink_factor(matrix)
+    if factor > 1:
+        height, width = size
+        corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=float)
+        seen = apply_map(invert(matrix), corners)
+        roi = np.concatenate([seen.min(axis=0) - factor, seen.max(axis=0) + factor])
+        image, to_small = shrink(image, factor, roi)
+        matrix = compose(matrix, invert(to_small))
+    return cv2.warpAffine(
+        image,
+        matrix,
+        (size[1], size[0]),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )

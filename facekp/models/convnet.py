@@ -1,0 +1,92 @@
+"""The small convolutional networks of parts 1 and 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from facekp.models.pooling import make_pool
+
+
+class ConvNet(nn.Module):
+    """Convolutions with ReLU and pooling, then fully connected layers.
+
+    Args:
+        num_keypoints: K.
+        input_size: (height, width).
+        in_channels: C.
+        channels: output channels of each convolution.
+        kernel_sizes: of each convolution; one number for all.
+        paddings: of each convolution; one number for all.
+        pool_after: numbers, from 1, of the convolutions that a pool follows.
+        pool: `max`, `blur` or `max_blur`, see `make_pool`.
+        pool_size: of the max-pool.
+        hidden: widths of the fully connected layers before the last.
+        sigmoid: squash the output into (0, 1); a point outside the crop then cannot be reached.
+
+    Raises:
+        ValueError: lists of different lengths, or an input too small for the layers.
+    """
+
+    def __init__(
+        self,
+        num_keypoints: int,
+        input_size: Sequence[int],
+        in_channels: int,
+        channels: Sequence[int],
+        kernel_sizes: Sequence[int] | int,
+        paddings: Sequence[int] | int,
+        pool_after: Sequence[int],
+        pool: str,
+        pool_size: int,
+        hidden: Sequence[int],
+        sigmoid: bool,
+    ) -> None:
+        super().__init__()
+        kernel_sizes = _for_each(kernel_sizes, len(channels), "kernel_sizes")
+        paddings = _for_each(paddings, len(channels), "paddings")
+        unknown = [number for number in pool_after if not 1 <= number <= len(channels)]
+        if unknown:
+            raise ValueError(f"pool_after={list(pool_after)}: there are {len(channels)} convolutions")
+        layers: list[nn.Module] = []
+        width = in_channels
+        for number, (out, kernel, padding) in enumerate(
+            zip(channels, kernel_sizes, paddings, strict=True), 1
+        ):
+            layers += [nn.Conv2d(width, out, kernel, padding=padding), nn.ReLU()]
+            if number in pool_after:
+                layers.append(make_pool(pool, out, pool_size))
+            width = out
+        self.features = nn.Sequential(*layers)
+        widths = [self._flat_size(input_size, in_channels), *hidden]
+        head: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            head += [nn.Linear(before, after), nn.ReLU()]
+        head.append(nn.Linear(widths[-1], 2 * num_keypoints))
+        if sigmoid:
+            head.append(nn.Sigmoid())
+        self.head = nn.Sequential(*head)
+
+    def _flat_size(self, input_size: Sequence[int], in_channels: int) -> int:
+        try:
+            with torch.no_grad():
+                return self.features(torch.zeros(1, in_channels, *input_size)).numel()
+        except RuntimeError as error:
+            size = "x".join(map(str, input_size))
+            raise ValueError(
+                f"an input of {size} is too small for these layers: use fewer pools, smaller "
+                "kernels or more padding"
+            ) from error
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) to normalised keypoints (B, K, 2)."""
+        return self.head(self.features(images).flatten(1)).unflatten(1, (-1, 2))
+
+
+def _for_each(value: Sequence[int] | int, count: int, name: str) -> list[int]:
+    values = [value] * count if isinstance(value, int) else list(value)
+    if len(values) != count:
+        raise ValueError(f"{name}={values}: {count} convolutions need {count} numbers, or one for all")
+    return values

@@ -1,0 +1,57 @@
+"""A Lightning trainer that understands `gpus`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+
+from facekp.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def make_trainer(gpus: int | Sequence[int] = 0, **settings: Any) -> L.Trainer:
+    """Build a trainer.
+
+    Args:
+        gpus: 0 for the CPU, a number of GPUs, -1 for all, or a list of their indices.
+        **settings: Lightning's own.
+
+    Raises:
+        ConfigError: GPUs that are not there.
+    """
+    # Lightning's advice on loaders and its tips do not fit what is done here on purpose.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches.*is smaller than")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    return L.Trainer(
+        **_devices(gpus),
+        # Our sampler parts the data itself, without counting a sample twice.
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+
+
+def _devices(gpus: int | Sequence[int]) -> dict[str, Any]:
+    available = torch.cuda.device_count()
+    if isinstance(gpus, bool) or not isinstance(gpus, int | Sequence) or isinstance(gpus, str):
+        raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
+    if gpus == 0:
+        if available:
+            log.info("training on the CPU; trainer.gpus=1 uses the GPU of this machine")
+        return {"accelerator": "cpu", "devices": 1}
+    wanted = range(gpus) if isinstance(gpus, int) and gpus > 0 else gpus if gpus != -1 else range(1)
+    if isinstance(wanted, int) or any(not 0 <= index < available for index in wanted):
+        raise ConfigError(
+            f"trainer.gpus={gpus}: torch finds {available} CUDA GPUs here; trainer.gpus=0 "
+            "trains on the CPU"
+        )
+    return {"accelerator": "gpu", "devices": gpus if isinstance(gpus, int) else list(gpus)}

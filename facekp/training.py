@@ -1,0 +1,137 @@
+"""One training run, from a composed configuration to a checkpoint and its figures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as L
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+import facekp
+from facekp.config import TRAINING_KEYS, build, build_network
+from facekp.data.datamodule import FaceDataModule
+from facekp.errors import ConfigError
+from facekp.module import KeypointModule
+
+log = logging.getLogger(__name__)
+
+_PACKAGES = (
+    "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
+    "albumentations", "opencv-python-headless", "numpy",
+)  # fmt: skip
+
+
+def train(cfg: DictConfig) -> float:
+    """Train, validate and (where the protocol has a labelled test) test.
+
+    Args:
+        cfg: the composed configuration, see `conf/`.
+
+    Returns:
+        The best value of `cfg.monitor`.
+
+    Raises:
+        FacekpError: a setting or a data file that cannot work.
+    """
+    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
+        raise ConfigError(f"ckpt_path={cfg.ckpt_path}: there is no such file")
+    L.seed_everything(cfg.seed, verbose=False)
+    run_dir = Path(cfg.run_dir)
+
+    datamodule: FaceDataModule = build(cfg.dataset)
+    datamodule.prepare_data()
+    datamodule.setup()
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    module = KeypointModule(
+        build_network(config["model"], datamodule.num_keypoints),
+        **{key: build(cfg.model[key]) if cfg.model[key] else None for key in TRAINING_KEYS},
+        threshold=cfg.threshold,
+        description=describe(config, datamodule),
+    )
+    callbacks = {name: build(node) for name, node in cfg.callbacks.items() if node}
+    logger = build(cfg.logger) if cfg.logger else False
+    trainer: L.Trainer = build(
+        cfg.trainer, callbacks=list(callbacks.values()), logger=logger, default_root_dir=run_dir
+    )
+    write_run_files(run_dir, module.description)
+
+    log.info(f"{cfg.name}: {sum(p.numel() for p in module.network.parameters()):,} parameters")
+    trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
+    history: pd.DataFrame = callbacks["history"].frame
+    if cfg.monitor not in history:
+        raise ConfigError(f"monitor={cfg.monitor}: choose one of {', '.join(history.columns)}")
+    best = history.loc[history[cfg.monitor].idxmin()]
+    results = {name: float(value) for name, value in best.items()}
+    if datamodule.splits.get("test"):
+        best_ckpt = callbacks["checkpoint"].best_model_path
+        tested = trainer.test(
+            module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
+        )
+        results |= tested[0]
+    if trainer.is_global_zero:
+        report(results, cfg, run_dir)
+    return results[cfg.monitor]
+
+
+def describe(config: dict[str, Any], datamodule: FaceDataModule) -> dict[str, Any]:
+    """What a checkpoint says about itself, as plain containers."""
+    view = datamodule.view
+    return {
+        "facekp": facekp.__version__,
+        "seed": config["seed"],
+        "scheme": datamodule.scheme.name,
+        "points": list(datamodule.points),
+        "protocol": datamodule.protocol,
+        "view": {
+            "size": list(view.size),
+            "channels": view.channels,
+            "box_scale": view.box_scale,
+            "square": view.square,
+        },
+        "data_fingerprint": datamodule.fingerprint(),
+        "environment": {
+            "python": platform.python_version(),
+            "machine": platform.platform(),
+            "cpus": os.cpu_count(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+        "config": config,
+    }
+
+
+def write_run_files(run_dir: Path, description: dict[str, Any]) -> None:
+    """`config.yaml`, resolved, and `environment.yaml` with versions and the data's fingerprint."""
+    rest = {key: value for key, value in description.items() if key != "config"}
+    for name, content in (("config", description["config"]), ("environment", rest)):
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        (run_dir / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def report(results: dict[str, float], cfg: DictConfig, run_dir: Path) -> None:
+    """Print the best epoch's figures and where the run's files are."""
+    table = Table(title=f"{cfg.name}: epoch {results['epoch'] + 1:.0f}, best by {cfg.monitor}")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in results.items():
+        _, _, metric = name.partition("/")
+        if metric:
+            percent = metric.startswith(("nme", "auc", "failure"))
+            table.add_row(name, f"{100 * value:.2f} %" if percent else f"{value:.6g}")
+    Console().print(table)
+    for line in (
+        f"run         {run_dir}",
+        f"checkpoint  {run_dir / 'checkpoints' / 'best.ckpt'}",
+        f"pictures    {run_dir / 'pictures'}",
+        f"curves      tensorboard --logdir {cfg.runs_dir}",
+    ):
+        print(line)

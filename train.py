@@ -1,0 +1,20 @@
+"""Train a keypoint network: `python train.py experiment=part3 trainer.gpus=1`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from facekp.config import register_resolvers
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig) -> float:
+    """Train as configured and return the monitored metric's best value."""
+    from facekp.training import train
+
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    main()
