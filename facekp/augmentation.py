@@ -1,4 +1,4 @@
-"""albumentations behind one small wrapper that moves points, swaps sides and owns the randomness."""
+"""albumentations behind a wrapper that moves points, swaps sides and owns the randomness."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from facekp.errors import ConfigError, FacekpError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from facekp.models.base import KeypointNetwork
 
 TRAINING_KEYS = ("loss", "optimizer", "scheduler")
 """Entries of `model` that are about training; all others are the network's own."""
@@ -66,7 +66,7 @@ def build(config: DictConfig, **extra: Any) -> Any:
         raise ConfigError(f"{place[1] if place else config.get('_target_')}: {what}") from error
 
 
-def build_network(model: Mapping[str, Any], num_keypoints: int) -> nn.Module:
+def build_network(model: Mapping[str, Any], num_keypoints: int) -> KeypointNetwork:
     """The network that the `model` part of a configuration describes.
 
     Only classes of `facekp.models` are built, from plain values, also when the configuration comes
@@ -80,7 +80,7 @@ def build_network(model: Mapping[str, Any], num_keypoints: int) -> nn.Module:
         ConfigError: any other class, a value that is itself to be built, or settings that the
             network refuses.
     """
-    from torch import nn
+    from facekp.models.base import KeypointNetwork
 
     target = str(model.get("_target_"))
     settings = {k: v for k, v in model.items() if k != "_target_" and k not in TRAINING_KEYS}
@@ -91,7 +91,7 @@ def build_network(model: Mapping[str, Any], num_keypoints: int) -> nn.Module:
         network = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"model._target_={target}: there is no such network") from error
-    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+    if not (isinstance(network, type) and issubclass(network, KeypointNetwork)):
         raise ConfigError(f"model._target_={target}: this is not a network")
     if network.__module__ != module_name:
         raise ConfigError(f"model._target_={target}: this is not a network of facekp.models")

@@ -1,5 +1,4 @@
-"""Pictures of faces: points, their lines, truth and prediction, and grids. Nothing else knows
-colours."""
+"""Pictures of faces: points, lines, labels and grids. Nothing else knows colours."""
 
 from __future__ import annotations
 
@@ -67,7 +66,9 @@ def label(image: np.ndarray, text: str) -> np.ndarray:
     band = tall + below + 6
     canvas[-band:] = (canvas[-band:] * 0.35).astype(np.uint8)
     at = (max(3, (width - wide) // 2), height - below - 2)
-    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), thick, cv2.LINE_AA)
+    cv2.putText(
+        canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), thick, cv2.LINE_AA
+    )
     return canvas
 
 

@@ -24,7 +24,7 @@ def whole_image_box(size: Size) -> np.ndarray:
 
 
 def box_from_ltwh(left: float, top: float, width: float, height: float) -> np.ndarray:
-    """Box (4,) around the `width x height` pixels whose first one is (left, top), as dlib counts."""
+    """Box (4,) around the `width x height` pixels whose first one is (left, top), in dlib's way."""
     return np.array([left, top, left + width, top + height], dtype=float) - 0.5
 
 

@@ -60,7 +60,10 @@ def _open(path: str | Path) -> Image.Image:
             image = Image.open(path)
     except FileNotFoundError as error:
         raise DataError(path, "no such image", "check the path and the data set") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        problem = f"more than {MAX_PIXELS:,} pixels ({error})"
+        raise DataError(path, problem, "scale it down first") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise DataError(path, f"not a readable image ({error})", "replace or remove it") from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"

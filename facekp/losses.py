@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 
 class WingLoss(nn.Module):
-    """Wing loss: logarithmic near zero, so that small errors still pull (Z.-H. Feng et al., "Wing
-    loss for robust facial landmark localisation with convolutional neural networks", CVPR 2018).
+    """Wing loss: logarithmic near zero, so that small errors still pull.
 
-    `w ln(1 + |x| / epsilon)` below `w`, `|x| - C` above, C making it continuous.
+    `w ln(1 + |x| / epsilon)` below `w`, `|x| - C` above, C making it continuous (Z.-H. Feng et al.,
+    "Wing loss for robust facial landmark localisation with convolutional neural networks", CVPR
+    2018).
 
     Args:
         width: w, in normalised coordinates (the paper's 10 px of a 256 px input are 0.04).

@@ -39,6 +39,13 @@ class KeypointMetrics(Metric):
     """
 
     full_state_update = False
+    faces: Tensor
+    coordinates: Tensor
+    squared: Tensor
+    absolute: Tensor
+    nme: Tensor
+    area: Tensor
+    failures: Tensor
 
     def __init__(self, threshold: float = 0.08) -> None:
         super().__init__()
@@ -47,12 +54,23 @@ class KeypointMetrics(Metric):
             zero = torch.zeros((), dtype=torch.float64)
             self.add_state(name, default=zero, dist_reduce_fx="sum")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Keys of what `compute` gives."""
+        at = f"{self.threshold:g}_interocular"
+        return "mse", "mae_px", "nme_interocular", f"auc_{at}", f"failure_{at}"
+
     def set_dtype(self, dst_type: object) -> KeypointMetrics:
         """Sums stay in float64, whatever precision the network runs in."""
         return self
 
     def update(
-        self, predicted: Tensor, target: Tensor, to_photo: Tensor, size: tuple[int, int], interocular: Tensor
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        to_photo: Tensor,
+        size: tuple[int, int],
+        interocular: Tensor,
     ) -> None:
         """Add a batch.
 
@@ -77,13 +95,9 @@ class KeypointMetrics(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The metrics by name."""
-        return {
-            "mse": self.squared / self.coordinates,
-            "mae_px": self.absolute / self.coordinates,
-            "nme_interocular": self.nme / self.faces,
-            f"auc_{self.threshold:g}_interocular": self.area / self.faces,
-            f"failure_{self.threshold:g}_interocular": self.failures / self.faces,
-        }
+        sums = (self.squared, self.absolute, self.nme, self.area, self.failures)
+        counts = (self.coordinates, self.coordinates, self.faces, self.faces, self.faces)
+        return {n: total / count for n, total, count in zip(self.names, sums, counts, strict=True)}
 
 
 def to_photo_pixels(points: Tensor, to_photo: Tensor, size: tuple[int, int]) -> Tensor:

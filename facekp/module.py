@@ -47,12 +47,12 @@ class KeypointModule(L.LightningModule):
         description: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.loss = network, loss
+        # The faster layout of convolutions, and the one in which the images come.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.loss = loss
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.description = description or {}
-        self.metrics = nn.ModuleDict(
-            {"val": KeypointMetrics(threshold), "test": KeypointMetrics(threshold)}
-        )
+        self.val_metrics, self.test_metrics = KeypointMetrics(threshold), KeypointMetrics(threshold)
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 images (B, C, H, W) to normalised keypoints (B, K, 2) float32."""
@@ -66,41 +66,49 @@ class KeypointModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add a batch to the validation metrics."""
-        self._judge(batch, "val")
+        self._judge(batch, "val", self.val_metrics)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Add a batch to the test metrics."""
-        self._judge(batch, "test")
+        self._judge(batch, "test", self.test_metrics)
 
-    def _judge(self, batch: Batch, split: str) -> None:
+    def _judge(self, batch: Batch, split: str, metrics: KeypointMetrics) -> None:
         predicted, target, images = self(batch["image"]), batch["keypoints"], batch["image"]
         loss, count = self.loss(predicted, target), len(images)
         self.log(f"{split}/loss", loss, on_epoch=True, batch_size=count, sync_dist=True)
         size = (images.shape[-2], images.shape[-1])
-        self.metrics[split].update(predicted, target, batch["to_photo"], size, batch["interocular"])
+        metrics.update(predicted, target, batch["to_photo"], size, batch["interocular"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole split."""
-        self._log_metrics("val")
+        self._log_metrics("val", self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the whole split."""
-        self._log_metrics("test")
+        self._log_metrics("test", self.test_metrics)
 
-    def _log_metrics(self, split: str) -> None:
-        for name, value in self.metrics[split].compute().items():
+    def _log_metrics(self, split: str, metrics: KeypointMetrics) -> None:
+        for name, value in metrics.compute().items():
             self.log(f"{split}/{name}", value.float())
-        self.metrics[split].reset()
+        metrics.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Optimizer and scheduler as configured."""
         optimizer = self.make_optimizer(self.network.parameters())
         if self.make_scheduler is None:
             return {"optimizer": optimizer}
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Nothing: Lightning's moment is after the checkpoint, which would lack the step."""
+
+    def on_train_epoch_end(self) -> None:
+        """Step the scheduler, before the epoch's checkpoint is written."""
+        for config in self.trainer.lr_scheduler_configs:
+            config.scheduler.step()  # type: ignore[call-arg]
+
     def on_train_epoch_start(self) -> None:
-        """Randomness inside the network (dropout) depends on (seed, epoch), so a resume repeats it."""
+        """Randomness inside the network (dropout) depends on (seed, epoch): a resume repeats it."""
         seed = int(self.description.get("seed", 0))
         torch.manual_seed(seed * 1_000_003 + self.current_epoch)
 

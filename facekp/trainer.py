@@ -28,6 +28,7 @@ def make_trainer(gpus: int | Sequence[int] = 0, **settings: Any) -> L.Trainer:
     # Lightning's advice on loaders and its tips do not fit what is done here on purpose.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*is smaller than")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     return L.Trainer(

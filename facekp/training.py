@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytorch_lightning as L
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import facekp
-from facekp.config import TRAINING_KEYS, build, build_network
+from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.errors import ConfigError
 from facekp.module import KeypointModule
@@ -50,14 +50,20 @@ def train(cfg: DictConfig) -> float:
     datamodule: FaceDataModule = build(cfg.dataset)
     datamodule.prepare_data()
     datamodule.setup()
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
+    config = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    network = build_network(config["model"], datamodule.num_keypoints)
+    network.start_at(datamodule.mean_shape())
     module = KeypointModule(
-        build_network(config["model"], datamodule.num_keypoints),
-        **{key: build(cfg.model[key]) if cfg.model[key] else None for key in TRAINING_KEYS},
+        network,
+        loss=build(cfg.model.loss),
+        optimizer=build(cfg.model.optimizer),
+        scheduler=build(cfg.model.scheduler) if cfg.model.scheduler else None,
         threshold=cfg.threshold,
         description=describe(config, datamodule),
     )
+    monitorable = ["val/loss", *(f"val/{name}" for name in module.val_metrics.names)]
+    if cfg.monitor not in monitorable:
+        raise ConfigError(f"monitor={cfg.monitor}: choose one of {', '.join(monitorable)}")
     callbacks = {name: build(node) for name, node in cfg.callbacks.items() if node}
     logger = build(cfg.logger) if cfg.logger else False
     trainer: L.Trainer = build(
@@ -65,15 +71,13 @@ def train(cfg: DictConfig) -> float:
     )
     write_run_files(run_dir, module.description)
 
-    log.info(f"{cfg.name}: {sum(p.numel() for p in module.network.parameters()):,} parameters")
+    log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
     trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
     history: pd.DataFrame = callbacks["history"].frame
-    if cfg.monitor not in history:
-        raise ConfigError(f"monitor={cfg.monitor}: choose one of {', '.join(history.columns)}")
     best = history.loc[history[cfg.monitor].idxmin()]
     results = {name: float(value) for name, value in best.items()}
     if datamodule.splits.get("test"):
-        best_ckpt = callbacks["checkpoint"].best_model_path
+        best_ckpt = callbacks["best"].best_model_path
         tested = trainer.test(
             module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
         )

@@ -7,9 +7,9 @@ from pathlib import Path
 import albumentations as A
 import numpy as np
 import pytest
+from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from facekp.augmentation import Augmentation
@@ -54,7 +54,9 @@ def test_normalised_coordinates_span_the_image() -> None:
 
 
 def test_whole_image_maps_onto_itself() -> None:
-    np.testing.assert_allclose(box_map(whole_image_box((48, 64)), (48, 64)), np.eye(2, 3), atol=1e-12)
+    np.testing.assert_allclose(
+        box_map(whole_image_box((48, 64)), (48, 64)), np.eye(2, 3), atol=1e-12
+    )
 
 
 def test_dlib_box_holds_its_pixels() -> None:
@@ -77,7 +79,9 @@ def test_inverse_brings_points_back(
 ) -> None:
     matrix = box_map(frame_box(box, scale, square), (height, width))
     points = np.random.default_rng(0).uniform(-500, 1500, (68, 2))
-    np.testing.assert_allclose(apply_map(invert(matrix), apply_map(matrix, points)), points, atol=1e-3)
+    np.testing.assert_allclose(
+        apply_map(invert(matrix), apply_map(matrix, points)), points, atol=1e-3
+    )
     np.testing.assert_allclose(compose(invert(matrix), matrix), np.eye(2, 3), atol=1e-6)
 
 
@@ -99,11 +103,12 @@ def test_blob_under_warp(left: float, top: float, wide: float, high: float, size
 
 def test_blob_under_strong_shrinking() -> None:
     point = np.array([[331.25, 207.5]])
-    photo = blobs(point, (480, 640), 9.0)[0]
+    photo = blobs(point, (480, 640), 18.0)[0]
     for size in ((60, 80), (48, 48), (37, 51)):
         matrix = box_map(whole_image_box((480, 640)), size)
         seen = warp(photo, matrix, size)
-        np.testing.assert_allclose(centre_of(seen), apply_map(matrix, point[0]), atol=0.03)
+        # OpenCV places samples on a grid of 1/32 px.
+        np.testing.assert_allclose(centre_of(seen), apply_map(matrix, point[0]), atol=0.05)
 
 
 def test_outside_of_the_photo_is_black() -> None:
@@ -191,7 +196,9 @@ def test_no_point_is_dropped() -> None:
     points = np.random.default_rng(2).uniform(-60, 260, (68, 2))  # many outside the view
     photo = np.full((200, 200), 90, np.uint8)
     for seed in range(20):
-        _, moved, _ = augmentation("strong")(photo, points, np.eye(2, 3), (200, 200), IBUG68, (seed,))
+        _, moved, _ = augmentation("strong")(
+            photo, points, np.eye(2, 3), (200, 200), IBUG68, (seed,)
+        )
         assert moved.shape == (68, 2)
         assert np.isfinite(moved).all()
 

@@ -52,7 +52,11 @@ class History(Callback):
         scratch = self.path.with_suffix(".tmp")
         self.frame.to_csv(scratch, index=False)
         scratch.replace(self.path)
-        losses = {split: metrics[f"{split}/loss"] for split in ("train", "val") if f"{split}/loss" in metrics}
+        losses = {
+            split: metrics[f"{split}/loss"]
+            for split in ("train", "val")
+            if f"{split}/loss" in metrics
+        }
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_scalars("loss", losses, trainer.current_epoch)

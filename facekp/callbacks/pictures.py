@@ -73,7 +73,7 @@ class Pictures(Callback):
 
     @staticmethod
     def _dataset(trainer: L.Trainer, split: str) -> KeypointDataset:
-        datamodule = trainer.datamodule
+        datamodule = getattr(trainer, "datamodule", None)
         assert isinstance(datamodule, FaceDataModule)
         return datamodule.dataset(split)
 

@@ -1,5 +1,4 @@
-"""Networks: images (B, C, H, W) float in [-0.5, 0.5] in, normalised keypoints (B, K, 2) out.
+"""Networks: images in, normalised keypoints out; they know nothing of Lightning or Hydra.
 
-A network is a plain `nn.Module` in a file of its own; its constructor takes `num_keypoints` and the
-settings of its file in `conf/model/`. It knows nothing of Lightning or Hydra.
+A new one is a `KeypointNetwork` in a file of its own here, and a file in `conf/model/`.
 """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from facekp.models.base import KeypointNetwork
 from facekp.models.pooling import make_pool
 
 
-class ConvNet(nn.Module):
+class ConvNet(KeypointNetwork):
     """Convolutions with ReLU and pooling, then fully connected layers.
 
     Args:
@@ -49,7 +51,9 @@ class ConvNet(nn.Module):
         paddings = _for_each(paddings, len(channels), "paddings")
         unknown = [number for number in pool_after if not 1 <= number <= len(channels)]
         if unknown:
-            raise ValueError(f"pool_after={list(pool_after)}: there are {len(channels)} convolutions")
+            raise ValueError(
+                f"pool_after={list(pool_after)}: there are {len(channels)} convolutions"
+            )
         layers: list[nn.Module] = []
         width = in_channels
         for number, (out, kernel, padding) in enumerate(
@@ -62,7 +66,7 @@ class ConvNet(nn.Module):
         self.features = nn.Sequential(*layers)
         widths = [self._flat_size(input_size, in_channels), *hidden]
         head: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             head += [nn.Linear(before, after), nn.ReLU()]
         head.append(nn.Linear(widths[-1], 2 * num_keypoints))
         if sigmoid:
@@ -80,6 +84,15 @@ class ConvNet(nn.Module):
                 "kernels or more padding"
             ) from error
 
+    def start_at(self, keypoints: Tensor) -> None:
+        """Set the last layer's bias to a mean shape (K, 2), normalised."""
+        squashed = isinstance(self.head[-1], nn.Sigmoid)
+        last = self.head[-2] if squashed else self.head[-1]
+        assert isinstance(last, nn.Linear)
+        bias = keypoints.logit(eps=1e-3) if squashed else keypoints
+        with torch.no_grad():
+            last.bias.copy_(bias.flatten())
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) to normalised keypoints (B, K, 2)."""
         return self.head(self.features(images).flatten(1)).unflatten(1, (-1, 2))
@@ -88,5 +101,7 @@ class ConvNet(nn.Module):
 def _for_each(value: Sequence[int] | int, count: int, name: str) -> list[int]:
     values = [value] * count if isinstance(value, int) else list(value)
     if len(values) != count:
-        raise ValueError(f"{name}={values}: {count} convolutions need {count} numbers, or one for all")
+        raise ValueError(
+            f"{name}={values}: {count} convolutions need {count} numbers, or one for all"
+        )
     return values

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.models.resnet import BasicBlock
 
+from facekp.models.base import KeypointNetwork
 from facekp.models.pooling import make_pool
 
 
-class ResNet18(nn.Module):
+class ResNet18(KeypointNetwork):
     """torchvision's ResNet18 with another first and last layer.
 
     Args:
@@ -38,6 +39,8 @@ class ResNet18(nn.Module):
         pool: str,
     ) -> None:
         super().__init__()
+        self.shift: Tensor
+        self.scale: Tensor
         if pool not in ("max", "max_blur"):
             raise ValueError(f"pool={pool}: a ResNet takes max or max_blur")
         self.net = resnet18(weights=ResNet18_Weights.IMAGENET1K_V1 if pretrained else None)
@@ -67,6 +70,11 @@ class ResNet18(nn.Module):
                 block.downsample = nn.Sequential(
                     make_pool("blur", conv.in_channels), shortcut, block.downsample[1]
                 )
+
+    def start_at(self, keypoints: Tensor) -> None:
+        """Set the last layer's bias to a mean shape (K, 2), normalised."""
+        with torch.no_grad():
+            self.net.fc.bias.copy_(keypoints.flatten())
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) to normalised keypoints (B, K, 2)."""

@@ -1,0 +1,36 @@
+# `make train` and `make test` do everything on a fresh machine that has Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: train test lint format setup lock clean
+
+train: setup ## Train on drawn faces
+	$(BIN)/python train.py
+
+test: setup ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: setup ## Check style, types and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: .venv/installed ## Install everything into .venv, as pinned
+
+# Compiled at once, so that the first start is as quick as the others.
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.8
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.txt
+	touch $@
+
+lock: setup ## Pin the newest versions that pyproject.toml admits
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --all-extras \
+		--no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
+
+clean: ## Remove what setup made
+	rm -rf .venv

@@ -1,0 +1,84 @@
+"""Fixtures: small data sets of drawn faces, and runs of `train` without the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the whole session, not the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["FACEKP_CACHE_DIR"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def imm_data(cache_dir: Path) -> Path:
+    """data_dir with IMM's layout: 4 drawn people, the last of whom validates."""
+    from facekp.data.synthetic import drawn_once, write_synthetic_imm
+
+    return drawn_once(
+        lambda folder: write_synthetic_imm(folder, (1, 2, 3, 33), 0),
+        cache_dir / "imm4",
+        "imm_face_db",
+    )
+
+
+@pytest.fixture(scope="session")
+def ibug_data(cache_dir: Path) -> Path:
+    """data_dir with iBUG's layout: 24 drawn photos with twins."""
+    from facekp.data.synthetic import drawn_once, write_synthetic_ibug
+
+    name = "ibug_300W_large_face_landmark_dataset"
+    return drawn_once(
+        lambda folder: write_synthetic_ibug(folder, 24, 0), cache_dir / "ibug24", name
+    )
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """data_dir of the real data sets; skips where there is none."""
+    folder = os.environ.get("FACEKP_DATA_DIR")
+    if not folder or not (Path(folder) / "imm_face_db").is_dir():
+        pytest.skip("needs the real data: set FACEKP_DATA_DIR")
+    return (ROOT / folder).resolve()
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration that `train.py` would get."""
+    from facekp.config import register_resolvers
+
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+@pytest.fixture
+def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
+    """Trains the nose net on 18 drawn faces; returns the metric and the run's folder."""
+    from facekp.training import train
+
+    def _run(name: str, *overrides: str) -> tuple[float, Path]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        cfg = composed(
+            "experiment=part1",
+            f"data_dir={imm_data}",
+            "dataset.batch_size=5",
+            "augmentation=strong",
+            "trainer.max_epochs=3",
+            f"run_dir={folder}",
+            *overrides,
+        )
+        return train(cfg), folder
+
+    return _run

@@ -1,0 +1,65 @@
+"""Metrics against figures worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from facekp.losses import WingLoss
+from facekp.metrics import KeypointMetrics
+
+
+def batch(offset: float, count: int = 1) -> tuple:
+    """Predictions `offset` px to the right in the photo; the input shows it at half size."""
+    target = torch.tensor([[[0.25, 0.5], [0.75, 0.5]]]).repeat(count, 1, 1)
+    predicted = target + torch.tensor([offset / 2 / 100, 0.0])
+    to_photo = torch.tensor([[[2.0, 0.0, 30.0], [0.0, 2.0, -7.0]]]).repeat(count, 1, 1)
+    return predicted, target, to_photo, (50, 100), torch.full((count,), 40.0)
+
+
+def test_by_hand_over_uneven_batches() -> None:
+    metrics = KeypointMetrics(threshold=0.08)
+    metrics.update(*batch(2.0))  # NME 2 / 40 = 0.05
+    metrics.update(*batch(4.0, 3))  # NME 0.10: failures
+    result = {name: value.item() for name, value in metrics.compute().items()}
+    assert result["mae_px"] == pytest.approx((2 / 2 + 3 * 4 / 2) / 4)
+    assert result["nme_interocular"] == pytest.approx((0.05 + 3 * 0.10) / 4)
+    assert result["mse"] == pytest.approx((0.01**2 / 2 + 3 * 0.02**2 / 2) / 4)
+    assert result["auc_0.08_interocular"] == pytest.approx((1 - 0.05 / 0.08) / 4, rel=1e-5)
+    assert result["failure_0.08_interocular"] == pytest.approx(3 / 4)
+
+
+def test_turned_map_keeps_distances() -> None:
+    predicted, target, _, size, normalizer = batch(0.0)
+    turn = torch.tensor([[[0.0, -1.0, 5.0], [1.0, 0.0, 9.0]]])
+    metrics = KeypointMetrics()
+    metrics.update(predicted + torch.tensor([0.03, 0.08]), target, turn, size, normalizer)
+    result = metrics.compute()
+    assert result["nme_interocular"].item() == pytest.approx(5.0 / 40)  # (3, 4) px
+    assert result["mae_px"].item() == pytest.approx(3.5)
+
+
+def test_unknown_normaliser_gives_nan_not_zero() -> None:
+    predicted, target, to_photo, size, _ = batch(2.0)
+    metrics = KeypointMetrics()
+    metrics.update(predicted, target, to_photo, size, torch.tensor([torch.nan]))
+    result = metrics.compute()
+    assert result["mae_px"].item() == pytest.approx(1.0)
+    assert all(result[name].isnan() for name in metrics.names[2:])
+
+
+def test_half_precision_network_keeps_double_sums() -> None:
+    metrics = KeypointMetrics().half()
+    metrics.update(*batch(2.0))
+    assert metrics.compute()["mae_px"].dtype == torch.float64
+
+
+def test_wing_loss_by_hand() -> None:
+    loss = WingLoss(width=0.04, epsilon=0.008)
+    zero = torch.zeros(1, 1, 2)
+    near, far = torch.tensor([[[0.008, 0.008]]]), torch.tensor([[[0.5, 0.5]]])
+    assert loss(near, zero).item() == pytest.approx(0.04 * 0.693147, rel=1e-4)
+    assert loss(far, zero).item() == pytest.approx(0.5 - (0.04 - 0.04 * 1.791759), rel=1e-4)
+    edge = torch.tensor([[[0.04 - 1e-6, 0.04 + 1e-6]]])
+    below, above = (loss(edge[..., i : i + 1], zero[..., :1]).item() for i in (0, 1))
+    assert below == pytest.approx(above, abs=1e-5)

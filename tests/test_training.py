@@ -1,0 +1,185 @@
+"""Runs: they repeat, resume, record, and leave safe checkpoints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from facekp.config import new_dir, run_dir
+from facekp.errors import ConfigError, DataError
+
+from .conftest import ROOT, composed
+
+Run = Callable[..., tuple[float, Path]]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+def figures(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "metrics.csv").drop(columns="images_per_second")
+
+
+def assert_same_end(a: Path, b: Path) -> None:
+    one, other = weights(a), weights(b)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    pd.testing.assert_frame_equal(figures(a), figures(b), check_exact=True)
+
+
+def test_same_numbers_again_and_with_workers(run: Run) -> None:
+    _, first = run("first")
+    _, again = run("again")
+    _, workers = run("workers", "dataset.num_workers=2")
+    _, other = run("other", "seed=1")
+    assert_same_end(first, again)
+    assert_same_end(first, workers)
+    assert not torch.equal(*(weights(f)["network.head.0.weight"] for f in (first, other)))
+
+
+@pytest.mark.parametrize("scheduler", ["cosine", "step"])
+def test_resumed_run_ends_where_the_uninterrupted_one_does(run: Run, scheduler: str) -> None:
+    settings = [f"model/scheduler={scheduler}", "model/optimizer=adamw"]
+    if scheduler == "step":
+        settings.append("model.scheduler.step_size=1")
+    else:
+        settings.append("model.scheduler.T_max=4")
+    _, whole = run("whole", *settings, "trainer.max_epochs=4")
+    for stop in (1, 2, 3):
+        _, part = run(f"part{stop}", *settings, f"trainer.max_epochs={stop}")
+        last = part / "checkpoints/last.ckpt"
+        run(f"part{stop}", *settings, "trainer.max_epochs=4", f"ckpt_path={last}")
+        assert_same_end(whole, part)
+
+
+def test_best_checkpoint_survives_a_resume(run: Run) -> None:
+    _, folder = run("r", "trainer.max_epochs=2")
+    first = pd.read_csv(folder / "metrics.csv")["val/mse"].min()
+    # A learning rate that ruins the network: the best epoch is before the resume.
+    best, _ = run(
+        "r", "trainer.max_epochs=3", f"ckpt_path={folder / 'checkpoints/last.ckpt'}",
+        "trainer.gradient_clip_val=1e-12",
+    )  # fmt: skip
+    frame = pd.read_csv(folder / "metrics.csv")
+    assert list(frame["epoch"]) == [0, 1, 2]
+    assert best == frame["val/mse"].min() <= first
+    saved = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
+    assert saved["epoch"] == frame["val/mse"].idxmin()
+
+
+def test_a_run_leaves_its_records(run: Run) -> None:
+    best, folder = run("r")
+    frame = pd.read_csv(folder / "metrics.csv")
+    assert best == pytest.approx(frame["val/mse"].min())
+    assert {
+        "train/loss",
+        "val/loss",
+        "val/nme_interocular",
+        "val/mae_px",
+        "lr",
+        "images_per_second",
+    } <= set(frame.columns)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["model"]["channels"] == [12, 18, 28]
+    environment = yaml.safe_load((folder / "environment.yaml").read_text())
+    assert len(environment["data_fingerprint"]) == 64
+    assert environment["environment"]["torch"].startswith(torch.__version__.split("+")[0])
+    for name in ("train_samples", "validation"):
+        assert (folder / f"pictures/{name}.png").stat().st_size > 10_000
+    saved = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["facekp"]
+    assert saved["config"]["model"]["input_size"] == [60, 80]
+    assert (saved["scheme"], saved["points"]) == ("imm58", [52])
+
+
+def test_tensorboard_shows_losses_in_one_chart_and_hparams(run: Run) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, folder = run("r")
+    main = EventAccumulator(str(folder / "tensorboard"))
+    main.Reload()
+    tags = main.Tags()
+    assert {"train/loss", "val/loss", "val/nme_interocular", "val/mae_px", "lr"} <= set(
+        tags["scalars"]
+    )
+    assert {"train_samples", "validation"} <= set(tags["images"])
+    assert "_hparams_/session_start_info" in main.summary_metadata
+    for part in ("train", "val"):
+        chart = EventAccumulator(str(folder / f"tensorboard/loss_{part}"))
+        chart.Reload()
+        assert [event.step for event in chart.Scalars("loss")] == [0, 1, 2]
+
+
+def test_folders_are_never_shared(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: new_dir(str(tmp_path / "runs")), range(40)))
+    assert len(set(folders)) == 40
+
+
+def test_resumed_run_goes_on_in_its_folder(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "runs/part1/then/checkpoints/last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    assert run_dir(str(tmp_path / "new"), str(checkpoint)) == str(tmp_path / "runs/part1/then")
+
+
+def test_missing_data_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"imm_face_db.*data_dir=.*imm_face_db\.zip.*synthetic_imm"):
+        run("r", f"data_dir={tmp_path / 'nowhere'}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.kernel_sizes=[3,5]", "3 convolutions need 3 numbers"),
+        ("model.input_size=[12,12]", "too small"),
+        ("model.pool=mean", "max, blur, max_blur"),
+        ("dataset.points=[58]", "from 0 to 57"),
+        ("dataset.batch_size=0", "at least 1"),
+        ("dataset.cache=ram", "disk, memory or off"),
+        ("trainer.gpus=64", "torch finds"),
+        ("trainer.gpus=many", "trainer.gpus=many"),
+        ("model._target_=os.system", "only networks of facekp.models"),
+        ("monitor=val/accuracy", "val/mse"),
+        ("ckpt_path=nowhere.ckpt", "no such file"),
+    ],
+)
+def test_wrong_settings_are_named(run: Run, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run("r", override, "trainer.max_epochs=1")
+
+
+def test_sizes_and_choices_can_be_swept() -> None:
+    cfg = composed("experiment=part2", "model=face_net_240x320", "model.kernel_sizes=[5,5,3,3,1]",
+                   "model/loss=wing", "model/optimizer=sgd", "model/scheduler=cosine")  # fmt: skip
+    assert cfg.dataset.input_size == [240, 320]
+    assert cfg.model.scheduler.T_max == 20
+
+
+def test_command_line_sweeps_over_the_parts(
+    tmp_path: Path, imm_data: Path, ibug_data: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for source in (imm_data, ibug_data):
+        folder = next(source.iterdir())
+        (data / folder.name).symlink_to(folder)
+    done = subprocess.run(
+        [
+            sys.executable, str(ROOT / "train.py"), "-m", "experiment=part1,part2,part3",
+            f"runs_dir={tmp_path}/runs", f"data_dir={data}", "trainer.max_epochs=1",
+            "model.optimizer.lr=1e-4", "dataset.batch_size=12", "dataset.cache=memory",
+        ],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in tmp_path.glob("runs/sweeps/*/*_part*"))
+    assert names == ["0_part1", "1_part2", "2_part3"]
+    assert len(list(tmp_path.glob("runs/sweeps/*/*/checkpoints/best.ckpt"))) == 3
