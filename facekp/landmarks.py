@@ -56,7 +56,7 @@ class LandmarkScheme:
         joined: dict[str, tuple[int, ...]] = {}
         for name, points in self.groups.items():
             side, _, part = name.rpartition("_")
-            key = f"{part}s" if side in ("left", "right") else name.removeprefix("inner_")
+            key = f"{part}s" if side in ("left", "right") else part
             joined[key] = joined.get(key, ()) + points
         return joined
 
@@ -109,13 +109,14 @@ IBUG68 = LandmarkScheme(
         "jaw": _span(0, 16),
         "right_brow": _span(17, 21),
         "left_brow": _span(22, 26),
-        "nose": _span(27, 35),
+        "upper_nose": _span(27, 30),
+        "lower_nose": _span(31, 35),
         "right_eye": _span(36, 41),
         "left_eye": _span(42, 47),
-        "mouth": _span(48, 59),
+        "outer_mouth": _span(48, 59),
         "inner_mouth": _span(60, 67),
     },
-    closed=frozenset({"right_eye", "left_eye", "mouth", "inner_mouth"}),
+    closed=frozenset({"right_eye", "left_eye", "outer_mouth", "inner_mouth"}),
     swaps=(
         *_reversing(0, 16),
         *_reversing(17, 26),

@@ -26,6 +26,7 @@ class ConvNet(KeypointNetwork):
         pool: `max`, `blur` or `max_blur`, see `make_pool`.
         pool_size: of the max-pool.
         hidden: widths of the fully connected layers before the last.
+        hidden_relu: follow these with a ReLU; without it a narrow one is a linear model of shape.
         sigmoid: squash the output into (0, 1); a point outside the crop then cannot be reached.
 
     Raises:
@@ -44,6 +45,7 @@ class ConvNet(KeypointNetwork):
         pool: str,
         pool_size: int,
         hidden: Sequence[int],
+        hidden_relu: bool,
         sigmoid: bool,
     ) -> None:
         super().__init__()
@@ -67,7 +69,7 @@ class ConvNet(KeypointNetwork):
         widths = [self._flat_size(input_size, in_channels), *hidden]
         head: list[nn.Module] = []
         for before, after in pairwise(widths):
-            head += [nn.Linear(before, after), nn.ReLU()]
+            head += [nn.Linear(before, after), *([nn.ReLU()] if hidden_relu else [])]
         head.append(nn.Linear(widths[-1], 2 * num_keypoints))
         if sigmoid:
             head.append(nn.Sigmoid())
