@@ -3,12 +3,13 @@
 import hydra
 from omegaconf import DictConfig
 
-from facekp.config import register_resolvers
+from facekp.config import readable_errors, register_resolvers
 
 register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@readable_errors
 def main(cfg: DictConfig) -> float:
     """Train as configured and return the monitored metric's best value."""
     from facekp.training import train

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
 from facekp.errors import ConfigError, FacekpError
 
 if TYPE_CHECKING:
+    from facekp.data.datamodule import FaceDataModule
     from facekp.models.base import KeypointNetwork
+
+T = TypeVar("T")
 
 TRAINING_KEYS = ("loss", "optimizer", "scheduler")
 """Entries of `model` that are about training; all others are the network's own."""
 
+_DATAMODULE = re.compile(r"facekp\.data\.[a-z0-9_]+\.[A-Z][A-Za-z0-9_]*")
 _NETWORK = re.compile(r"facekp\.models\.[a-z0-9_]+\.[A-Z][A-Za-z0-9_]*")
 
 
@@ -66,6 +71,43 @@ def build(config: DictConfig, **extra: Any) -> Any:
         raise ConfigError(f"{place[1] if place else config.get('_target_')}: {what}") from error
 
 
+def build_datamodule(dataset: Mapping[str, Any], **changes: Any) -> FaceDataModule:
+    """The data module that the `dataset` part of a checkpoint's configuration describes.
+
+    Args:
+        dataset: `_target_` and settings; its augmentation is left out.
+        **changes: settings that differ here.
+
+    Raises:
+        ConfigError: a class that is not a data module of `facekp.data`, or refused settings.
+    """
+    from facekp.data.datamodule import FaceDataModule
+
+    target = str(dataset.get("_target_"))
+    settings = {k: v for k, v in dataset.items() if k not in ("_target_", "augmentation")}
+    datamodule = _named_class("dataset", target, _DATAMODULE, FaceDataModule)
+    try:
+        return datamodule(**settings | changes)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"dataset ({target}): {error}") from error
+
+
+def _named_class(place: str, target: str, allowed: re.Pattern[str], base: type) -> Any:
+    """A class of this project by its full name; nothing else can be named."""
+    wrong = f"{place}._target_={target}"
+    if not allowed.fullmatch(target):
+        raise ConfigError(f"{wrong}: only facekp's own can be built from a file")
+    module_name, _, class_name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{wrong}: there is no such class") from error
+    fits = isinstance(found, type) and issubclass(found, base) and found.__module__ == module_name
+    if not fits:
+        raise ConfigError(f"{wrong}: this is no {base.__name__} of facekp")
+    return found
+
+
 def build_network(model: Mapping[str, Any], num_keypoints: int) -> KeypointNetwork:
     """The network that the `model` part of a configuration describes.
 
@@ -84,18 +126,23 @@ def build_network(model: Mapping[str, Any], num_keypoints: int) -> KeypointNetwo
 
     target = str(model.get("_target_"))
     settings = {k: v for k, v in model.items() if k != "_target_" and k not in TRAINING_KEYS}
-    if not _NETWORK.fullmatch(target) or "_target_" in repr(settings):
-        raise ConfigError(f"model._target_={target}: only networks of facekp.models can be built")
-    module_name, _, class_name = target.rpartition(".")
-    try:
-        network = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"model._target_={target}: there is no such network") from error
-    if not (isinstance(network, type) and issubclass(network, KeypointNetwork)):
-        raise ConfigError(f"model._target_={target}: this is not a network")
-    if network.__module__ != module_name:
-        raise ConfigError(f"model._target_={target}: this is not a network of facekp.models")
+    if "_target_" in repr(settings):
+        raise ConfigError(f"model ({target}): its settings must be plain values")
+    network = _named_class("model", target, _NETWORK, KeypointNetwork)
     try:
         return network(num_keypoints=num_keypoints, **settings)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"model ({class_name}): {error}") from error
+        raise ConfigError(f"model ({target.rpartition('.')[2]}): {error}") from error
+
+
+def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
+    """An error made for people ends the program as one line, not as a traceback."""
+
+    @functools.wraps(function)
+    def wrapped(config: DictConfig) -> T:
+        try:
+            return function(config)
+        except FacekpError as error:
+            raise SystemExit(f"error: {error}") from None
+
+    return wrapped

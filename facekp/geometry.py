@@ -41,6 +41,20 @@ def frame_box(box: np.ndarray, scale: float = 1.0, square: bool = False) -> np.n
     return np.concatenate([centre - scale * side / 2, centre + scale * side / 2])
 
 
+def relative_box(box: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Where `box` lies from another: offset of the centre and sides (4,), in mean sides of it."""
+    side = (reference[2:] - reference[:2]).mean()
+    offset = (box[:2] + box[2:] - reference[:2] - reference[2:]) / 2
+    return np.concatenate([offset, box[2:] - box[:2]]) / side
+
+
+def place_box(reference: np.ndarray, relative: np.ndarray) -> np.ndarray:
+    """The box (4,) that lies from `reference` as `relative_box` says."""
+    side = (reference[2:] - reference[:2]).mean()
+    centre = (reference[:2] + reference[2:]) / 2 + side * relative[:2]
+    return np.concatenate([centre - side * relative[2:] / 2, centre + side * relative[2:] / 2])
+
+
 def box_map(box: np.ndarray, size: Size) -> np.ndarray:
     """Map (2, 3) that stretches `box` over a whole network input of `size` (height, width)."""
     scale = np.array(size[::-1]) / (box[2:] - box[:2])

@@ -96,6 +96,9 @@ def describe(config: dict[str, Any], datamodule: FaceDataModule) -> dict[str, An
         "scheme": datamodule.scheme.name,
         "points": list(datamodule.points),
         "protocol": datamodule.protocol,
+        "box_kind": datamodule.box_kind,
+        "framing": datamodule.framing(),
+        "mean_shape": datamodule.mean_shape().tolist(),
         "view": {
             "size": list(view.size),
             "channels": view.channels,

@@ -146,7 +146,7 @@ def test_missing_data_says_what_to_do(run: Run, tmp_path: Path) -> None:
         ("dataset.cache=ram", "disk, memory or off"),
         ("trainer.gpus=64", "torch finds"),
         ("trainer.gpus=many", "trainer.gpus=many"),
-        ("model._target_=os.system", "only networks of facekp.models"),
+        ("model._target_=os.system", "only facekp's own"),
         ("monitor=val/accuracy", "val/mse"),
         ("ckpt_path=nowhere.ckpt", "no such file"),
     ],

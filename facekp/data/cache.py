@@ -1,0 +1,152 @@
+"""Decoded images, kept between epochs: on disk (memory-mapped), in memory, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from facekp.data.records import FaceRecord
+from facekp.errors import ConfigError
+from facekp.geometry import frame_box
+from facekp.imaging import shrink, shrink_factor
+
+CONTEXT = 1.6
+"""How much of the photo around the framed box is kept, in box sides: what augmentation turns in."""
+
+_FORMAT = 1
+
+Decoded = tuple[np.ndarray, np.ndarray]
+"""A face's part of its photo, (H, W[, C]) uint8, and the map (2, 3) from the photo to it."""
+
+
+def decode(record: FaceRecord, box: np.ndarray, matrix: np.ndarray, channels: int) -> Decoded:
+    """The part of a photo around `box`, box-averaged as far as the map (2, 3) allows."""
+    image = record.load(channels)
+    return shrink(image, shrink_factor(matrix), frame_box(box, CONTEXT))
+
+
+class DecodedImages:
+    """The decoded faces of a data set, by index.
+
+    Args:
+        records: the faces.
+        boxes: (N, 4) framed boxes.
+        matrices: (N, 2, 3) maps from photo to network input, before augmentation.
+        channels: 1 (grey) or 3 (RGB).
+        keep: `disk` (memory-mapped, shared by processes and runs, rebuilt when a source file
+            changes), `memory`, or `off` (decoded anew each time).
+        folder: where `disk` puts its files.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[FaceRecord],
+        boxes: np.ndarray,
+        matrices: np.ndarray,
+        channels: int,
+        keep: str,
+        folder: Path,
+    ) -> None:
+        self.records, self.boxes, self.matrices = records, boxes, matrices
+        self.channels = channels
+        self._memory: list[Decoded] | None = None
+        self._folder: Path | None = None
+        self._pixels: np.ndarray | None = None
+        if keep == "memory":
+            self._memory = list(self._decode_all())
+        elif keep == "disk":
+            self._folder = folder / "decoded" / self._key()
+            if not self._folder.is_dir():
+                self._build(self._folder)
+            self._index = np.load(self._folder / "index.npy")
+            self._maps = np.load(self._folder / "maps.npy")
+        elif keep != "off":
+            raise ConfigError(f"dataset.cache={keep}: choose disk, memory or off")
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Decoded:
+        if self._memory is not None:
+            return self._memory[index]
+        if self._folder is None:
+            return self._decode(index)
+        if self._pixels is None:  # opened late, so that worker processes map the file themselves
+            self._pixels = np.memmap(self._folder / "pixels.bin", dtype=np.uint8, mode="r")
+        start, height, width = self._index[index]
+        shape = (height, width) if self.channels == 1 else (height, width, self.channels)
+        pixels = self._pixels[start : start + int(np.prod(shape))].reshape(shape)
+        return np.asarray(pixels), self._maps[index]
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_pixels": None}
+
+    def _decode(self, index: int) -> Decoded:
+        return decode(self.records[index], self.boxes[index], self.matrices[index], self.channels)
+
+    def _decode_all(self) -> Iterator[Decoded]:
+        """Every face in order, decoded in threads, a bounded number ahead, with a progress bar."""
+        threads = os.cpu_count() or 1
+        with ThreadPoolExecutor(threads) as pool:
+            yield from track(
+                _ahead(pool, self._decode, range(len(self)), 4 * threads),
+                description="decoding images",
+                total=len(self),
+                transient=True,
+            )
+
+    def _key(self) -> str:
+        """Changes with anything that the decoded pixels depend on."""
+        digest = hashlib.sha256(json.dumps([_FORMAT, self.channels, CONTEXT]).encode())
+        for record, box, matrix in zip(self.records, self.boxes, self.matrices, strict=True):
+            try:
+                stat = record.image.stat()
+                state = (stat.st_size, stat.st_mtime_ns)
+            except OSError:
+                state = (-1, -1)  # decoding it says what is wrong
+            digest.update(repr((str(record.image.absolute()), state, record.size)).encode())
+            digest.update(np.concatenate([box.ravel(), matrix.ravel()]).tobytes())
+        return digest.hexdigest()[:32]
+
+    def _build(self, folder: Path) -> None:
+        """Fill a folder of its own, then rename it: what has the final name is whole."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        build = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
+        try:
+            index, maps, start = [], [], 0
+            with (build / "pixels.bin").open("wb") as stream:
+                for pixels, to_small in self._decode_all():
+                    index.append((start, *pixels.shape[:2]))
+                    maps.append(to_small)
+                    stream.write(np.ascontiguousarray(pixels).data)
+                    start += pixels.size
+            np.save(build / "index.npy", np.array(index, dtype=np.int64).reshape(-1, 3))
+            np.save(build / "maps.npy", np.array(maps).reshape(-1, 2, 3))
+            try:
+                build.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # another job that built the same was not first
+                    raise
+        finally:
+            shutil.rmtree(build, ignore_errors=True)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[int], Decoded], items: range, ahead: int
+) -> Iterator[Decoded]:
+    """`pool.map` that runs at most `ahead` items in front of its reader."""
+    indices = iter(items)
+    pending = [pool.submit(function, item) for item in islice(indices, ahead)]
+    while pending:
+        yield pending.pop(0).result()
+        pending += [pool.submit(function, item) for item in islice(indices, 1)]

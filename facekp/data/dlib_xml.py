@@ -1,0 +1,198 @@
+"""dlib's image-dataset XML, in which iBUG 300-W is packaged. Pixels are counted from 0.
+
+Format: `<images>` holds `<image file= [width= height=]>`, each with `<box top= left= width=
+height=>`, each with one `<part name= x= y=>` a point or none (dlib's imglab; the test half of the
+course's competition has no parts).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from facekp.errors import DataError
+from facekp.geometry import box_from_ltwh
+
+_REMEDY = "restore the file, or mend or remove the entry"
+
+
+@dataclass(eq=False)
+class XmlFace:
+    """One `<box>` of an XML file.
+
+    Args:
+        file: the image's path as the XML has it, relative to the XML's folder.
+        bbox: (4,) `xyxy` in pixels.
+        keypoints: (K, 2) pixels, or None for a box without parts.
+        line: line of the box in the XML.
+        size: (height, width) of the image where the XML states it.
+    """
+
+    file: str
+    bbox: np.ndarray
+    keypoints: np.ndarray | None
+    line: int
+    size: tuple[int, int] | None
+
+
+def read_dlib_xml(path: str | Path, count: int = 68) -> list[XmlFace]:
+    """Read every box of a dlib XML file, in its order.
+
+    Args:
+        path: the file.
+        count: how many parts a box with parts must have, named `0` (or `00`) to `count - 1`.
+
+    Raises:
+        DataError: missing or malformed file, a path that leaves the folder, an empty box, a wrong
+            number of parts, a part twice, a number that is not finite, an entity declaration;
+            with file and line.
+    """
+    return _Reader(Path(path), count).read()
+
+
+class _Reader:
+    """Streaming parser: memory in proportion to the boxes, whatever the XML nests or declares."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self.path, self.count = path, count
+        self.faces: list[XmlFace] = []
+        self.stack: list[str] = []
+        self.file: str | None = None
+        self.size: tuple[int, int] | None = None
+        self.parts: dict[int, tuple[float, float]] = {}
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self.start
+        self.parser.EndElementHandler = self.end
+        self.parser.StartDoctypeDeclHandler = self.doctype
+
+    def read(self) -> list[XmlFace]:
+        try:
+            with self.path.open("rb") as stream:
+                self.parser.ParseFile(stream)
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+            raise DataError(self.path, problem, "check the path") from error
+        except (expat.ExpatError, ValueError, LookupError) as error:
+            line = getattr(error, "lineno", self.parser.CurrentLineNumber)
+            raise DataError(self.path, f"not well-formed XML ({error})", _REMEDY, line) from error
+        return self.faces
+
+    def fail(self, problem: str) -> DataError:
+        return DataError(self.path, problem, _REMEDY, self.parser.CurrentLineNumber)
+
+    def doctype(self, *_: object) -> None:
+        raise self.fail("a document type declaration is not allowed here")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.stack.append(tag)
+        if len(self.stack) > 16:
+            raise self.fail("nested too deep for a list of images")
+        if tag == "image":
+            self.file = self.image_file(attributes)
+            self.size = None
+            if "width" in attributes and "height" in attributes:
+                self.size = (self.whole(attributes, "height"), self.whole(attributes, "width"))
+                if min(self.size) < 1:
+                    raise self.fail(f"{self.file}: an image of size {self.size}")
+        elif tag == "box":
+            if self.file is None:
+                raise self.fail("a box outside an image")
+            left, top, width, height = (
+                self.number(attributes, key) for key in ("left", "top", "width", "height")
+            )
+            if width <= 0 or height <= 0:
+                raise self.fail(f"{self.file}: a box of size {width:g}x{height:g}")
+            bbox = box_from_ltwh(left, top, width, height)
+            line = self.parser.CurrentLineNumber
+            self.faces.append(XmlFace(self.file, bbox, None, line, self.size))
+            self.parts = {}
+        elif tag == "part":
+            if len(self.stack) < 2 or self.stack[-2] != "box":
+                raise self.fail("a part outside a box")
+            index = self.whole(attributes, "name")
+            if not 0 <= index < self.count:
+                raise self.fail(f"{self.file}: part {index}, only 0 to {self.count - 1} exist")
+            if index in self.parts:
+                raise self.fail(f"{self.file}: part {index} twice")
+            self.parts[index] = self.number(attributes, "x"), self.number(attributes, "y")
+
+    def end(self, tag: str) -> None:
+        self.stack.pop()
+        if tag == "box" and self.parts:
+            if len(self.parts) != self.count:
+                found = len(self.parts)
+                raise self.fail(f"{self.file}: {self.count} parts expected, {found} found")
+            self.faces[-1].keypoints = np.array([self.parts[k] for k in range(self.count)])
+        elif tag == "image":
+            self.file = None
+
+    def image_file(self, attributes: dict[str, str]) -> str:
+        name = attributes.get("file", "").replace("\\", "/")
+        pure = PurePosixPath(name)
+        if not name or pure.is_absolute() or ".." in pure.parts or ":" in name or "\0" in name:
+            raise self.fail(f"the image's path must stay inside the XML's folder: {name[:80]!r}")
+        return name
+
+    def number(self, attributes: dict[str, str], key: str) -> float:
+        try:
+            value = float(attributes[key])
+        except (KeyError, ValueError) as error:
+            raise self.fail(f"{self.file}: {key}= must be a number") from error
+        if not math.isfinite(value):
+            raise self.fail(f"{self.file}: {key}={value} is not finite")
+        return value
+
+    def whole(self, attributes: dict[str, str], key: str) -> int:
+        value = self.number(attributes, key)
+        if value != int(value):
+            raise self.fail(f"{self.file}: {key}={value:g} must be a whole number")
+        return int(value)
+
+
+@dataclass
+class XmlWriter:
+    """Collects faces and writes them as a dlib XML file.
+
+    Args:
+        name: title of the data set, stored in the file.
+    """
+
+    name: str
+    lines: list[str] = field(default_factory=list)
+
+    def add(
+        self,
+        file: str,
+        ltwh: Iterable[float],
+        keypoints: np.ndarray | None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Add an image with one box.
+
+        Args:
+            file: the image's path, relative to the XML.
+            ltwh: left, top, width, height.
+            keypoints: (K, 2) pixels, or None to write the box alone.
+            size: (height, width) of the image, left out where None.
+        """
+        left, top, width, height = ltwh
+        stated = f" width='{size[1]}' height='{size[0]}'" if size else ""
+        self.lines.append(f"  <image file={quoteattr(file)}{stated}>")
+        self.lines.append(
+            f"    <box top='{top:g}' left='{left:g}' width='{width:g}' height='{height:g}'>"
+        )
+        for index, (x, y) in enumerate(() if keypoints is None else keypoints):
+            self.lines.append(f"      <part name='{index:02d}' x='{x:.4f}' y='{y:.4f}'/>")
+        self.lines += ["    </box>", "  </image>"]
+
+    def write(self, path: str | Path) -> None:
+        """Write the file."""
+        head = ["<?xml version='1.0' encoding='utf-8'?>", "<dataset>", f"<name>{self.name}</name>"]
+        text = "\n".join([*head, "<images>", *self.lines, "</images>", "</dataset>", ""])
+        Path(path).write_text(text, encoding="utf-8")

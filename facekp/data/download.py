@@ -1,0 +1,180 @@
+"""Fetching the official archives: mirrors in turn, checked, put in place only when whole."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pooch
+
+from facekp.data.dlib_xml import read_dlib_xml
+from facekp.errors import DataError
+
+log = logging.getLogger(__name__)
+
+MAX_UNPACKED = 20 * 2**30
+MAX_MEMBERS = 200_000
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official archive.
+
+    Args:
+        urls: where it is, tried in order.
+        marker: a file of the data set's top folder, wherever the archive has that folder.
+        verify: called with the unpacked top folder; raises DataError when it is not the real thing.
+    """
+
+    urls: tuple[str, ...]
+    marker: str
+    verify: Callable[[Path], None]
+
+
+def verify_imm(folder: Path) -> None:
+    """Compare the 240 images and annotations with the published ones, byte for byte.
+
+    Raises:
+        DataError: anything is missing, changed or too much.
+    """
+    digest = hashlib.sha256()
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".asf", ".jpg"))
+    for path in files:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    if digest.hexdigest() != _IMM_SHA256:
+        raise DataError(folder, f"not the IMM Face Database ({len(files)} of 480 files)")
+
+
+def verify_ibug(folder: Path) -> None:
+    """Check both XML files' counts and that every image is there.
+
+    Raises:
+        DataError: a file or an image is missing, or the counts are not the official ones.
+    """
+    tests = [
+        name for name in ("test.xml", "test_parsed.xml") if (folder / _IBUG.format(name)).is_file()
+    ]
+    for name, count in (("train.xml", 6666), (tests[0] if tests else "test.xml", 1008)):
+        faces = read_dlib_xml(folder / _IBUG.format(name))
+        if len(faces) != count:
+            raise DataError(folder / _IBUG.format(name), f"{len(faces)} entries, not {count}")
+        missing = [face.file for face in faces if not (folder / face.file).is_file()]
+        if missing:
+            raise DataError(folder, f"{len(missing)} images are missing, {missing[0]} first")
+
+
+_IBUG = "labels_ibug_300W_{}"
+_IMM_SHA256 = "17815afe5424dff5e1edf9417c80ec3b3982230fe7e914f331296395fd6b27b1"
+
+IMM_ARCHIVE = Archive(
+    urls=(
+        "http://www2.imm.dtu.dk/~aam/datasets/imm_face_db.zip",
+        "https://web.archive.org/web/20210305094647/http://www2.imm.dtu.dk/~aam/datasets/imm_face_db.tar.gz",
+        "http://datasets.openimaj.org/imm_face_db.zip",
+    ),
+    marker="01-1m.asf",
+    verify=verify_imm,
+)
+IBUG_ARCHIVE = Archive(
+    urls=(
+        "http://dlib.net/files/data/ibug_300W_large_face_landmark_dataset.tar.gz",
+        "https://people.eecs.berkeley.edu/~zhecao/ibug_300W_large_face_landmark_dataset.zip",
+    ),
+    marker="labels_ibug_300W_train.xml",
+    verify=verify_ibug,
+)
+
+
+def fetch_archive(archive: Archive, folder: Path) -> None:
+    """Download, unpack and verify an archive, then move it to `folder`.
+
+    Everything happens in a temporary folder beside it: whatever fails, `folder` does not exist.
+
+    Raises:
+        DataError: no mirror gave the real archive (says what each one gave), or the folder cannot
+            be written.
+    """
+    failures = []
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
+    except OSError as error:
+        remedy = "choose another data_dir="
+        raise DataError(folder.parent, f"cannot be written ({error.strerror})", remedy) from error
+    with scratch as name:
+        for number, url in enumerate(archive.urls):
+            try:
+                log.info("downloading %s", url)
+                packed = pooch.retrieve(
+                    url, None, fname=f"{number}-archive", path=name, progressbar=True
+                )
+                unpacked = Path(name) / f"{number}-unpacked"
+                unpack(Path(packed), unpacked)
+                found = sorted(unpacked.rglob(archive.marker))
+                if not found:
+                    raise DataError(url, f"the archive has no {archive.marker}")
+                archive.verify(found[0].parent)
+                found[0].parent.rename(folder)
+                return
+            except (OSError, ValueError, DataError, EOFError) as error:
+                log.warning("%s failed: %s", url, error)
+                failures.append(f"{url}: {error}")
+    raise DataError(
+        folder,
+        "the data could not be downloaded: " + " | ".join(failures),
+        "fetch it by hand, or check the network",
+    )
+
+
+def unpack(packed: Path, target: Path) -> None:
+    """Unpack a zip or tar file; every member is checked before the first byte is written.
+
+    Raises:
+        DataError: neither zip nor tar, cut short, a member that would leave `target`, a link or
+            device, more than `MAX_MEMBERS` members or `MAX_UNPACKED` bytes.
+    """
+    try:
+        if zipfile.is_zipfile(packed):
+            with zipfile.ZipFile(packed) as archive:
+                infos = archive.infolist()
+                for info in infos:
+                    kind = stat.S_IFMT(info.external_attr >> 16)
+                    plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+                    _check_member(packed, info.filename, plain)
+                _check_volume(packed, [info.file_size for info in infos])
+                archive.extractall(target)
+        elif tarfile.is_tarfile(packed):
+            with tarfile.open(packed) as archive:
+                members = archive.getmembers()
+                for member in members:
+                    _check_member(packed, member.name, member.isfile() or member.isdir())
+                _check_volume(packed, [member.size for member in members])
+                archive.extractall(target, filter="data")
+        else:
+            raise DataError(
+                packed, "neither a zip nor a tar file", "the server sent something else"
+            )
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(packed, f"the archive is broken ({error})", "download it again") from error
+
+
+def _check_member(packed: Path, name: str, plain: bool) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in name:
+        raise DataError(packed, f"the member {name!r} would leave the folder", "do not use it")
+    if not plain:
+        raise DataError(packed, f"the member {name!r} is not a plain file", "do not use it")
+
+
+def _check_volume(packed: Path, sizes: list[int]) -> None:
+    if len(sizes) > MAX_MEMBERS or sum(sizes) > MAX_UNPACKED:
+        problem = f"{len(sizes)} members of {sum(sizes) / 2**30:.0f} GiB are too many"
+        raise DataError(packed, problem, "this is not the official archive")

@@ -1,0 +1,104 @@
+"""IMM Face Database: 240 photographs of 40 people with 58 points each.
+
+    imm_face_db/
+        01-1m.asf  01-1m.jpg      person 01, view 1, male
+        ...
+        40-6m.asf  40-6m.jpg
+
+Views: 1 frontal, neutral; 2 frontal, happy; 3 turned to the person's right; 4 to the left;
+5 frontal with spot light; 6 frontal, arbitrary expression.
+
+Licence: free for education and research with a citation:
+M. B. Stegmann, B. K. Ersbøll, R. Larsen, "FAME - a flexible appearance modelling environment",
+IEEE TMI 22(10), 2003; M. M. Nordstrøm, M. Larsen, J. Sierakowski, M. B. Stegmann, "The IMM Face
+Database - an annotated dataset of 240 face images", DTU, 2004.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from facekp.data.asf import read_asf
+from facekp.data.datamodule import FaceDataModule, Splits
+from facekp.data.download import IMM_ARCHIVE, fetch_archive
+from facekp.data.records import FaceRecord
+from facekp.errors import DataError
+from facekp.geometry import whole_image_box
+from facekp.imaging import image_size
+from facekp.landmarks import IMM58
+
+_NAME = re.compile(r"(\d+)-(\d+)[mf]")
+
+
+def read_imm(folder: str | Path) -> list[FaceRecord]:
+    """Read every `.asf` of an IMM folder; the box is the whole image.
+
+    Raises:
+        DataError: no `.asf` at all, a broken one, a missing image, a name that is not
+            `<person>-<view><m|f>`.
+    """
+    folder = Path(folder)
+    paths = sorted(folder.glob("*.asf"))
+    if not paths:
+        raise DataError(folder, "no .asf file in this folder", "unpack the IMM archive into it")
+    return [_read_face(path) for path in paths]
+
+
+def _read_face(path: Path) -> FaceRecord:
+    named = _NAME.fullmatch(path.stem)
+    if named is None:
+        raise DataError(path, "the name is not <person>-<view><m|f>", "restore or remove the file")
+    shape = read_asf(path)
+    image = path.parent / shape.image_name
+    size = image_size(image)
+    return FaceRecord(
+        image=image,
+        bbox=whole_image_box(size),
+        keypoints=shape.keypoints(size),
+        name=path.stem,
+        group=named[1],
+        source=f"view {named[2]}",
+        place=(path, None),
+        size=size,
+    )
+
+
+class IMMDataModule(FaceDataModule):
+    """IMM, split by person: `val_people` validate, all others train.
+
+    Args:
+        val_people: numbers of the people held out.
+        **settings: see `FaceDataModule`.
+    """
+
+    scheme = IMM58
+    folder_name = "imm_face_db"
+    synthetic_name = "synthetic_imm"
+    box_kind = "image"
+    official_url = IMM_ARCHIVE.urls[0]
+    protocol = "imm"
+
+    def __init__(self, *, val_people: Sequence[int] = tuple(range(33, 41)), **settings) -> None:
+        super().__init__(**settings)
+        self.val_people = frozenset(int(person) for person in val_people)
+
+    def fetch(self) -> None:
+        """Download the official archive."""
+        fetch_archive(IMM_ARCHIVE, self.folder)
+
+    def read_splits(self) -> Splits:
+        """`train` and `val`, no person in both."""
+        splits: Splits = {"train": [], "val": []}
+        for record in read_imm(self.folder):
+            splits["val" if int(record.group) in self.val_people else "train"].append(record)
+        return splits
+
+    def describe(self) -> str:
+        """One line about what was found."""
+        parts = [
+            f"{len(records)} faces of {len({record.group for record in records})} people {verb}"
+            for verb, records in zip(("train", "validate"), self.splits.values(), strict=True)
+        ]
+        return f"IMM in {self.folder}: " + ", ".join(parts)

@@ -1,0 +1,298 @@
+"""A trained network put to use: photos in, faces with keypoints out."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, overload
+
+import numpy as np
+import torch
+
+from facekp.config import build_network
+from facekp.data.dataset import View
+from facekp.detection import Detector, DlibDetector
+from facekp.errors import ConfigError, DataError
+from facekp.geometry import apply_map, denormalize_points, invert, place_box
+from facekp.imaging import read_image, to_channels, warp
+from facekp.landmarks import SCHEMES, LandmarkScheme
+from facekp.models.base import KeypointNetwork
+from facekp.module import CHECKPOINT_KEY, to_network
+
+Forward = Callable[[np.ndarray], np.ndarray]
+"""Views (B, C, H, W) uint8 to normalised keypoints (B, K, 2)."""
+
+Photo = str | Path | np.ndarray
+
+# What dlib's detector is known for; conf/detector/dlib.yaml says where the figures come from.
+DLIB_EXTENT = (0.010, 0.094, 0.952, 0.944)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face that was found.
+
+    Args:
+        bbox: (4,) `xyxy` in pixels of the photo, as the detector or the caller gave it.
+        keypoints: (K, 2) `xy` in pixels of the photo.
+        score: of the detector; 1 for a given box.
+    """
+
+    bbox: np.ndarray
+    keypoints: np.ndarray
+    score: float
+
+
+class Predictor:
+    """Finds the keypoints of every face in a photo.
+
+        predictor = Predictor.load("best.ckpt")
+        for face in predictor("photo.jpg"):
+            print(face.bbox, face.keypoints, face.score)
+
+    Args:
+        forward: the network.
+        description: what its checkpoint says of it.
+        detector: finds faces; None for dlib's, made when first needed.
+        mirror: average with the mirrored view's points.
+        batch_size: most faces that go through the network at once.
+
+    Raises:
+        ConfigError: a description that is not whole, or `mirror` for points whose partners the
+            network does not know.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        description: dict[str, Any],
+        detector: Detector | None = None,
+        mirror: bool = False,
+        batch_size: int = 64,
+    ) -> None:
+        self.forward, self.description = forward, description
+        self._detector, self.mirror, self.batch_size = detector, mirror, batch_size
+        try:
+            view = description["view"]
+            height, width = view["size"]
+            self.view = View(
+                (int(height), int(width)),
+                int(view["channels"]),
+                float(view["box_scale"]),
+                bool(view["square"]),
+            )
+            self.scheme: LandmarkScheme = SCHEMES[description["scheme"]]
+            self.points = [int(point) for point in description["points"]]
+            self.box_kind = str(description["box_kind"])
+            self.framing = np.array(description["framing"], dtype=float).reshape(4)
+            self.mean_shape = np.array(description["mean_shape"], dtype=float).reshape(-1, 2)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"the checkpoint's description is not whole: {error!r}") from error
+        partners = [int(self.scheme.partners[point]) for point in self.points]
+        if mirror and set(partners) != set(self.points):
+            raise ConfigError("mirror=true: the network does not know each point's partner")
+        self._swap = [self.points.index(p) for p in partners] if mirror else []
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        detector: Detector | None = None,
+        mirror: bool = False,
+        batch_size: int = 64,
+        device: str = "cpu",
+    ) -> Predictor:
+        """Predictor of a checkpoint (`.ckpt`) or of an exported network (`.onnx`).
+
+        Args:
+            path: the file.
+            detector: see the class.
+            mirror: see the class.
+            batch_size: see the class.
+            device: where a checkpoint's network runs, as torch names it.
+
+        Raises:
+            DataError: no such file, or not a file of facekp.
+            ConfigError: the file describes something that facekp does not build.
+        """
+        path = Path(path)
+        if path.suffix == ".onnx":
+            forward, description = _load_onnx(path)
+        else:
+            network, description = load_network(path)
+            forward = _torch_forward(network.to(device).eval(), device)
+        return cls(forward, description, detector, mirror, batch_size)
+
+    @property
+    def detector(self) -> Detector:
+        """The detector in use."""
+        if self._detector is None:
+            self._detector = DlibDetector(1, 0.0, 1600, DLIB_EXTENT)
+        return self._detector
+
+    @overload
+    def __call__(self, photos: Photo, boxes: np.ndarray | None = None) -> list[Face]: ...
+    @overload
+    def __call__(
+        self, photos: list[Photo], boxes: Sequence[np.ndarray | None] | None = None
+    ) -> list[list[Face]]: ...
+    def __call__(self, photos: Any, boxes: Any = None) -> Any:
+        """Faces of a photo, or of each of a list.
+
+        Args:
+            photos: path, or (H, W, 3) RGB or (H, W) grey uint8 array, or a list of these.
+            boxes: (N, 4) face boxes `xyxy` for a photo, in place of the detector's, or a list of
+                them; they may leave the photo. None asks the detector.
+
+        Raises:
+            DataError: a photo that cannot be read.
+        """
+        single = isinstance(photos, str | Path | np.ndarray)
+        if single:
+            photos, boxes = [photos], [boxes]
+        given = boxes if boxes is not None else [None] * len(photos)
+        images, places, scores = [], [], []
+        for photo, its_boxes in zip(photos, given, strict=True):
+            image = _as_rgb(photo)
+            found, score = (
+                self.detector(image)
+                if its_boxes is None
+                else (np.asarray(its_boxes, dtype=float).reshape(-1, 4), np.ones(len(its_boxes)))
+            )
+            kind = self.detector.kind if its_boxes is None else "given"
+            images.append((image, [self.face_box(box, kind) for box in found]))
+            places.append(found)
+            scores.append(score)
+        keypoints = iter(self.locate((image, box) for image, own in images for box in own))
+        faces = [
+            [Face(box, next(keypoints), float(s)) for box, s in zip(found, score, strict=True)]
+            for found, score in zip(places, scores, strict=True)
+        ]
+        return faces[0] if single else faces
+
+    def face_box(self, box: np.ndarray, kind: str) -> np.ndarray:
+        """A face box (4,) of some kind, framed as the network's training data frames its faces.
+
+        A box of the training data's own kind, or of the whole image, is taken as it is. Given boxes
+        are face boxes: as they are for a network trained on such, framed anew otherwise.
+        """
+        if kind in (self.box_kind, "image") or (kind == "given" and self.box_kind != "image"):
+            return box
+        extent = DLIB_EXTENT if kind == "given" else self.detector.extent
+        return place_box(place_box(box, np.asarray(extent)), self.framing)
+
+    def locate(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+        """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches."""
+        results: list[np.ndarray] = []
+        views: list[np.ndarray] = []
+        maps: list[np.ndarray] = []
+
+        def flush() -> None:
+            if views:
+                normalised = self.keypoints_of_views(np.stack(views))
+                pixels = denormalize_points(normalised.astype(float), self.view.size)
+                results.extend(
+                    apply_map(invert(matrix), points)
+                    for matrix, points in zip(maps, pixels, strict=True)
+                )
+            views.clear()
+            maps.clear()
+
+        for photo, box in faces:
+            matrix = self.view.map(box)
+            view = warp(to_channels(photo, self.view.channels), matrix, self.view.size)
+            views.append(view[None] if view.ndim == 2 else view.transpose(2, 0, 1))
+            maps.append(matrix)
+            if len(views) == self.batch_size:
+                flush()
+        flush()
+        return results
+
+    def keypoints_of_views(self, views: np.ndarray) -> np.ndarray:
+        """Normalised keypoints (B, K, 2) of views (B, C, H, W) uint8."""
+        points = self.forward(views)
+        if self.mirror:
+            other = self.forward(np.ascontiguousarray(views[..., ::-1]))[:, self._swap]
+            points = (points + other * (-1, 1) + (1, 0)) / 2
+        return points
+
+
+def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
+    """Network and description of a checkpoint; nothing but facekp's and torch's own is built.
+
+    Raises:
+        DataError: no such file, or not a checkpoint of facekp.
+        ConfigError: a configuration that facekp does not build.
+    """
+    remedy = "give a best.ckpt or last.ckpt that train.py wrote"
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(path, "no such checkpoint", remedy) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise DataError(path, "not a checkpoint, or a broken one", remedy) from error
+    description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(description, dict):
+        raise DataError(path, "a checkpoint, but not one of facekp", remedy)
+    try:
+        model = dict(description["config"]["model"])
+        if "pretrained" in model:
+            model["pretrained"] = False  # the weights are in the file
+        network = build_network(model, len(description["points"]))
+        weights = {
+            name.removeprefix("network."): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith("network.")
+        }
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        problem = f"weights and description do not fit: {str(error).splitlines()[0]}"
+        raise DataError(path, problem, remedy) from error
+    return network, description
+
+
+def _torch_forward(network: KeypointNetwork, device: str) -> Forward:
+    def forward(views: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            images = torch.from_numpy(views).to(device).to(memory_format=torch.channels_last)
+            return network(to_network(images)).float().cpu().numpy()
+
+    return forward
+
+
+def _load_onnx(path: Path) -> tuple[Forward, dict[str, Any]]:
+    if not path.is_file():
+        raise DataError(path, "no such file", "export a checkpoint with predict.py task=export")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(
+            f"{path}: needs the export extra: pip install 'facekp[export]'"
+        ) from error
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        description = json.loads(session.get_modelmeta().custom_metadata_map[CHECKPOINT_KEY])
+        name = session.get_inputs()[0].name
+    except Exception as error:  # onnxruntime's errors share no base class
+        remedy = "export a checkpoint with predict.py task=export"
+        raise DataError(path, "not a network that facekp exported", remedy) from error
+
+    def forward(views: np.ndarray) -> np.ndarray:
+        return cast("np.ndarray", session.run(None, {name: views})[0])
+
+    return forward, description
+
+
+def _as_rgb(photo: Photo) -> np.ndarray:
+    if not isinstance(photo, np.ndarray):
+        return read_image(photo, upright=True)
+    if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or photo.size == 0:
+        raise DataError(
+            "array",
+            f"{photo.dtype} {photo.shape} is no photo",
+            "give (H, W, 3) RGB or (H, W) uint8",
+        )
+    return to_channels(photo if photo.ndim == 2 else photo[..., :3], 3)
