@@ -1,0 +1,1 @@
+"""What `predict.py` can do: one module a task, one function each, one file in `conf/task/`."""

@@ -1,0 +1,53 @@
+"""What the tasks share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from facekp.config import build_datamodule
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.synthetic import SyntheticIBUGDataModule, SyntheticIMMDataModule
+from facekp.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def with_progress(items: Iterable[T], total: int | None, unit: str) -> Iterator[T]:
+    """Yield items behind a progress bar with the time left, where there is a terminal."""
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TextColumn("left"))
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    ) as progress:
+        yield from progress.track(items, total=total)
+
+
+def trained_on(description: dict[str, Any], data_dir: str | None) -> FaceDataModule:
+    """The data set that a checkpoint was trained on, read.
+
+    Args:
+        description: of the checkpoint.
+        data_dir: where real data is now; None for where it was in training.
+
+    Raises:
+        ConfigError: the checkpoint names no data set of facekp.
+        DataError: the data is not there.
+    """
+    try:
+        settings = dict(description["config"]["dataset"])
+    except (KeyError, TypeError) as error:
+        raise ConfigError("the checkpoint does not say what it was trained on") from error
+    datamodule = build_datamodule(settings)
+    drawn = isinstance(datamodule, SyntheticIMMDataModule | SyntheticIBUGDataModule)
+    if data_dir is not None and not drawn:
+        datamodule = build_datamodule(settings, data_dir=data_dir)
+    datamodule.prepare_data()
+    datamodule.setup()
+    return datamodule

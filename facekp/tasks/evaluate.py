@@ -1,0 +1,188 @@
+"""Judging a network on a labelled split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.ibug import CHALLENGING_SOURCES, COMMON_SOURCES
+from facekp.data.records import FaceRecord
+from facekp.errors import ConfigError
+from facekp.geometry import apply_map, denormalize_points, invert
+from facekp.landmarks import LandmarkScheme
+from facekp.predictor import Predictor
+from facekp.tasks.common import trained_on, with_progress
+
+
+def evaluate(
+    ckpt_path: str,
+    data_dir: str | None,
+    split: str | None,
+    threshold: float,
+    mirror: bool,
+    batch_size: int,
+    device: str,
+    output: str,
+) -> pd.DataFrame:
+    """Judge a checkpoint on the data set that it was trained on.
+
+    Writes `errors.csv` (a row an image: MAE, NME, NME of each region), `metrics.csv` and
+    `metrics.json` (the network beside the mean shape in the box), `curve.csv` and `curve.png`
+    (cumulative error).
+
+    Args:
+        ckpt_path: checkpoint or exported network.
+        data_dir: where the data is.
+        split: `val`, `test` or `train`; None: `test` where the protocol has one, else `val`.
+        threshold: of AUC and failure rate, and end of the curve.
+        mirror: average with the mirrored view.
+        batch_size: faces at once.
+        device: as torch names it.
+        output: folder for the files.
+
+    Returns:
+        What `metrics.csv` holds.
+
+    Raises:
+        FacekpError: the checkpoint, the data or the split cannot be used.
+    """
+    predictor = Predictor.load(ckpt_path, mirror=mirror, batch_size=batch_size, device=device)
+    datamodule = trained_on(predictor.description, data_dir)
+    split = split or ("test" if datamodule.splits.get("test") else "val")
+    records = [r for r in datamodule.splits.get(split, []) if r.keypoints is not None]
+    if not records:
+        raise ConfigError(
+            f"task.split={split}: {', '.join(datamodule.splits)} are there, with points"
+        )
+    faces = ((r.load(3), r.bbox) for r in with_progress(records, len(records), f"{split} faces"))
+    found = np.stack(predictor.locate(faces))
+    mean = denormalize_points(predictor.mean_shape, predictor.view.size)
+    base = np.stack([apply_map(invert(predictor.view.map(r.bbox)), mean) for r in records])
+
+    points = predictor.points
+    errors = {
+        name: image_errors(records, guess, points, datamodule.scheme)
+        for name, guess in (("network", found), ("mean shape", base))
+    }
+    metrics = pd.concat(
+        [
+            summary(frame[chosen], threshold).assign(predictor=name, faces=subset)
+            for subset, chosen in subsets(datamodule, records, split).items()
+            for name, frame in errors.items()
+        ],
+        ignore_index=True,
+    )
+    metrics = metrics[["faces", "predictor", *metrics.columns.drop(["faces", "predictor"])]]
+
+    folder = Path(output)
+    errors["network"].to_csv(folder / "errors.csv", index=False)
+    metrics.to_csv(folder / "metrics.csv", index=False)
+    (folder / "metrics.json").write_text(json.dumps(metrics.to_dict("records"), indent=2))
+    write_curve(
+        folder, {n: frame["nme_interocular"].to_numpy() for n, frame in errors.items()}, threshold
+    )
+    show(metrics, f"{ckpt_path} on {split}")
+    if datamodule.protocol == "dlib":
+        print("dlib's split trains on most of 300-W's test images: these are not 300-W figures.")
+    print(f"files in {folder}")
+    return metrics
+
+
+def image_errors(
+    records: list[FaceRecord], found: np.ndarray, points: list[int], scheme: LandmarkScheme
+) -> pd.DataFrame:
+    """A row an image: name, source, MAE per coordinate in px, NME, NME of each region.
+
+    Args:
+        records: the faces, with points.
+        found: (N, K, 2) pixels of the photos.
+        points: indices of the K points in the scheme.
+        scheme: what the records' points are.
+    """
+    truth = np.stack([record.keypoints for record in records if record.keypoints is not None])
+    difference = found - truth[:, points]
+    normalised = np.linalg.norm(difference, axis=-1) / scheme.interocular(truth)[:, None]
+    columns = {
+        "image": [record.name for record in records],
+        "source": [record.source for record in records],
+        "mae_px": np.abs(difference).mean(axis=(1, 2)),
+        "nme_interocular": normalised.mean(axis=1),
+    }
+    for region, members in scheme.regions.items():
+        own = [at for at, point in enumerate(points) if point in members]
+        if own:
+            columns[f"nme_{region}"] = normalised[:, own].mean(axis=1)
+    return pd.DataFrame(columns)
+
+
+def summary(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """One row: count, means, AUC and failure rate at `threshold` of a table of image errors."""
+    error = errors["nme_interocular"]
+    row = {
+        "images": len(errors),
+        "mae_px": errors["mae_px"].mean(),
+        "nme_interocular": error.mean(),
+        f"auc_{threshold:g}_interocular": (1 - error / threshold).clip(lower=0).mean(),
+        f"failure_{threshold:g}_interocular": (error > threshold).mean(),
+    }
+    regions = errors.columns.drop(["image", "source", "mae_px", "nme_interocular"])
+    return pd.DataFrame([row | errors[regions].mean().to_dict()])
+
+
+def subsets(
+    datamodule: FaceDataModule, records: list[FaceRecord], split: str
+) -> dict[str, np.ndarray]:
+    """Masks (N,) of the faces that are judged together; 300-W's names by its protocol alone."""
+    every = np.ones(len(records), dtype=bool)
+    if datamodule.protocol != "300w" or split != "test":
+        return {split: every}
+    common, hard = (
+        np.array([record.source in sources for record in records])
+        for sources in (COMMON_SOURCES, CHALLENGING_SOURCES)
+    )
+    if not hard.any():
+        return {"300-W common": common}
+    return {"300-W common": common, "300-W challenging": hard, "300-W full": every}
+
+
+def write_curve(folder: Path, errors: dict[str, np.ndarray], threshold: float) -> None:
+    """Cumulative error curves, as `curve.csv` and `curve.png`."""
+    from matplotlib.figure import Figure
+
+    grid = np.linspace(0, threshold, 161)
+    shares = {
+        name: (np.sort(values).searchsorted(grid, side="right") / len(values))
+        for name, values in errors.items()
+    }
+    pd.DataFrame({"nme_interocular": grid, **shares}).to_csv(folder / "curve.csv", index=False)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, share in shares.items():
+        axes.plot(100 * grid, 100 * share, label=name, linewidth=2)
+    axes.set_xlabel("NME over the outer eye corners, %")
+    axes.set_ylabel("images with at most this error, %")
+    axes.set_xlim(0, 100 * threshold)
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
+    figure.savefig(folder / "curve.png", dpi=130)
+
+
+def show(metrics: pd.DataFrame, title: str) -> None:
+    """Print a table of figures, errors relative to the eyes in percent."""
+    table = Table(title=title)
+    rows = metrics.to_dict("records")
+    table.add_column("metric")
+    for row in rows:
+        table.add_column(f"{row['predictor']}\n{row['faces']}", justify="right")
+    for name in metrics.columns.drop(["faces", "predictor"]):
+        relative = name.startswith(("nme", "auc", "failure"))
+        cells = [f"{100 * row[name]:.2f} %" if relative else f"{row[name]:.4g}" for row in rows]
+        table.add_row(name, *cells)
+    Console().print(table)

@@ -1,0 +1,186 @@
+"""Points on photos and videos."""
+
+from __future__ import annotations
+
+import csv
+import glob
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facekp.detection import Detector, read_boxes
+from facekp.draw import draw_points, save
+from facekp.errors import ConfigError, DataError, FacekpError
+from facekp.imaging import read_image
+from facekp.predictor import Face, Predictor
+from facekp.tasks.common import with_progress
+
+PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
+VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
+CHUNK = 8  # photos in memory at once
+
+
+def photos(
+    ckpt_path: str,
+    input: str | Sequence[str] | None,  # noqa: A002  # the command line's name
+    boxes: str | None,
+    detector: Detector,
+    mirror: bool,
+    batch_size: int,
+    device: str,
+    output: str,
+) -> None:
+    """Find every face's points on photos or videos.
+
+    Writes `predictions.csv` (a row a face: file, frame, face, box, score, x and y of each point in
+    pixels of the photo) and a picture or video with the points of each input.
+
+    Args:
+        ckpt_path: checkpoint or exported network.
+        input: photo, folder, glob, or video, or a list of these.
+        boxes: dlib XML or CSV with face boxes by file name, in place of the detector's.
+        detector: finds the faces.
+        mirror: average with the mirrored view.
+        batch_size: faces at once.
+        device: as torch names it.
+        output: folder for the files.
+
+    Raises:
+        FacekpError: the checkpoint or the input cannot be used; or, after all others were done,
+            some files could not be read.
+    """
+    predictor = Predictor.load(ckpt_path, detector, mirror, batch_size, device)
+    given = read_boxes(boxes) if boxes else None
+    files = find_inputs(input)
+    folder = Path(output)
+    failed: list[str] = []
+    total = 0
+    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        names = [f"{axis}{point}" for point in predictor.points for axis in "xy"]
+        head = ["file", "frame", "face", "left", "top", "right", "bottom", "score"]
+        table.writerow(head + names)
+        for file, number, faces in _every_face(predictor, files, given, folder, failed):
+            total += len(faces)
+            for at, face in enumerate(faces):
+                values = [*face.bbox, face.score, *face.keypoints.ravel()]
+                table.writerow([file, number, at, *(f"{value:.3f}" for value in values)])
+            if not faces:
+                print(f"{file}{f' frame {number}' if number else ''}: no face found")
+    print(f"{total} faces in {len(files) - len(failed)} files: {folder / 'predictions.csv'}")
+    if failed:
+        raise FacekpError(f"{len(failed)} of {len(files)} files left out: " + " | ".join(failed))
+
+
+def find_inputs(given: str | Sequence[str] | None) -> list[Path]:
+    """Photo and video files named by paths, folders (not below them) and globs, each once.
+
+    Raises:
+        ConfigError: nothing was given or found.
+    """
+    if not given:
+        raise ConfigError("input= is missing: give a photo, folder, glob or video")
+    found: dict[Path, None] = {}
+    for entry in [given] if isinstance(given, str) else list(given):
+        path = Path(entry)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTOS | VIDEOS)
+        elif path.exists():
+            inside = [path]
+        else:
+            # Path.glob does not take an absolute pattern.
+            names = sorted(glob.glob(str(entry), recursive=True))  # noqa: PTH207
+            inside = [Path(name) for name in names]
+        if not inside:
+            raise ConfigError(f"input={entry}: no photo or video there")
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def _every_face(
+    predictor: Predictor,
+    files: list[Path],
+    given: dict[str, np.ndarray] | None,
+    folder: Path,
+    failed: list[str],
+) -> Iterator[tuple[Path, int, list[Face]]]:
+    """(file, frame, faces) of everything; draws as it goes; collects what could not be read."""
+    videos = [file for file in files if file.suffix.lower() in VIDEOS]
+    stills = [file for file in files if file.suffix.lower() not in VIDEOS]
+    bar = iter(with_progress(stills, len(stills), "photos"))
+    while chunk := list(islice(bar, CHUNK)):
+        read = []
+        for file in chunk:
+            try:
+                own = None if given is None else given.get(file.name, np.empty((0, 4)))
+                read.append((file, read_image(file, upright=True), own))
+            except DataError as error:
+                failed.append(str(error))
+                print(f"left out: {error}")
+        found = predictor([image for _, image, _ in read], [own for _, _, own in read])
+        for (file, image, _), faces in zip(read, found, strict=True):
+            save(_free_name(folder, file, ".png"), annotate(image, faces, predictor))
+            yield file, 0, faces
+    for video in videos:
+        try:
+            yield from _video(predictor, video, folder)
+        except DataError as error:
+            failed.append(str(error))
+            print(f"left out: {error}")
+
+
+def annotate(image: np.ndarray, faces: Sequence[Face], predictor: Predictor) -> np.ndarray:
+    """A photo (H, W, 3) with every face's points and lines."""
+    for face in faces:
+        image = draw_points(image, face.keypoints, scheme=predictor.scheme)
+    return image
+
+
+def _free_name(folder: Path, file: Path, suffix: str) -> Path:
+    """A name for the drawing of `file`; two inputs of one name both keep theirs."""
+    path, number = folder / f"{file.stem}{suffix}", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{file.stem}_{number}{suffix}"
+    return path
+
+
+def _video(
+    predictor: Predictor, file: Path, folder: Path
+) -> Iterator[tuple[Path, int, list[Face]]]:
+    reader = cv2.VideoCapture(str(file))
+    writer: Any = None
+    try:
+        frames = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
+        rate = reader.get(cv2.CAP_PROP_FPS) or 25.0
+        stream = with_progress(
+            _frames(reader), frames if frames > 0 else None, f"{file.name} frames"
+        )
+        number = 0
+        for number, frame in enumerate(stream, 1):
+            faces = predictor(frame)
+            drawn = annotate(frame, faces, predictor)
+            if writer is None:
+                size = (frame.shape[1], frame.shape[0])
+                target = _free_name(folder, file, ".mp4")
+                writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+            writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+            yield file, number, faces
+        if number == 0:
+            raise DataError(file, "not a video that can be decoded", "convert it to mp4")
+    finally:
+        reader.release()
+        if writer is not None:
+            writer.release()
+
+
+def _frames(reader: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    while True:
+        there, frame = reader.read()
+        if not there:
+            return
+        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,21 @@
+"""Use a trained network: `python predict.py task=photos ckpt_path=best.ckpt input=photos/`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from facekp.config import readable_errors, register_resolvers
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="predict")
+@readable_errors
+def main(cfg: DictConfig) -> None:
+    """Run one task on one checkpoint."""
+    from facekp.config import build
+
+    build(cfg.task)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,426 @@
+"""Using a trained network: boxes, photos, the competition's file, evaluation, export."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from facekp.data.ibug import IBUGDataModule, read_ibug
+from facekp.data.synthetic import draw_ibug_face
+from facekp.detection import Detector, WholeImage, read_boxes
+from facekp.errors import ConfigError, DataError, FacekpError
+from facekp.geometry import (
+    apply_map,
+    box_of_points,
+    normalize_points,
+    place_box,
+    relative_box,
+    whole_image_box,
+)
+from facekp.landmarks import IBUG68
+from facekp.predictor import Predictor, load_network
+from facekp.tasks.evaluate import evaluate
+from facekp.tasks.export import compare, export
+from facekp.tasks.kaggle import kaggle, submission
+from facekp.tasks.photos import photos
+from facekp.training import train
+
+from .conftest import ROOT, composed
+
+
+@pytest.fixture(scope="session")
+def checkpoints(
+    tmp_path_factory: pytest.TempPathFactory, imm_data: Path, ibug_data: Path
+) -> dict[str, Path]:
+    """A checkpoint each of a small network on drawn IMM and drawn iBUG, hardly trained."""
+    made = {}
+    small = [
+        "model=face_net",
+        "model.input_size=[64,64]",
+        "augmentation=none",
+        "trainer.max_epochs=1",
+    ]
+    for name, experiment, data, extra in (
+        ("imm", "part2", imm_data, []),
+        ("ibug", "part3", ibug_data, ["dataset.batch_size=8"]),
+        ("300w", "part3", ibug_data, ["dataset.batch_size=8", "dataset.split=300w"]),
+    ):
+        folder = tmp_path_factory.mktemp(name)
+        train(
+            composed(
+                f"experiment={experiment}", f"data_dir={data}", f"run_dir={folder}", *small, *extra
+            )
+        )
+        made[name] = folder / "checkpoints/best.ckpt"
+    return made
+
+
+def oracle(description: dict, truth: Callable[[], np.ndarray], **settings: Any) -> Predictor:
+    """A predictor whose network knows the answer: normalised points (B, K, 2)."""
+    return Predictor(lambda views: truth(), description, **settings)
+
+
+@pytest.fixture
+def description(checkpoints: dict[str, Path]) -> dict:
+    return load_network(checkpoints["ibug"])[1]
+
+
+def test_known_points_come_out_of_the_competition_file(
+    description: dict, ibug_data: Path, tmp_path: Path
+) -> None:
+    records = read_ibug(ibug_data / IBUGDataModule.folder_name / "labels_ibug_300W_test.xml")
+    boxes = [record.bbox for record in records]
+    boxes[0] = boxes[0] - 200.0  # far out of the image
+    predictor = oracle(description, lambda: truth, batch_size=len(records))
+    size = predictor.view.size
+    truth = np.stack(
+        [
+            normalize_points(apply_map(predictor.view.map(box), r.keypoints), size)
+            for r, box in zip(records, boxes, strict=True)
+        ]
+    )
+    faces = ((r.load(3), box) for r, box in zip(records, boxes, strict=True))
+    submission(np.stack(predictor.locate(faces))).to_csv(tmp_path / "s.csv", index=False)
+    read = pd.read_csv(tmp_path / "s.csv")
+    assert list(read.columns) == ["Id", "Predicted"]
+    assert list(read["Id"]) == list(range(136 * len(records)))
+    points = read["Predicted"].to_numpy().reshape(-1, 68, 2)
+    np.testing.assert_allclose(points, [r.keypoints for r in records], atol=1e-3)
+
+
+def test_competition_file_of_a_checkpoint(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
+) -> None:
+    settings: Any = dict(
+        data_dir=str(ibug_data), mirror=False, batch_size=4, device="cpu", output=str(tmp_path)
+    )
+    path = kaggle(str(checkpoints["ibug"]), **settings)
+    assert len(pd.read_csv(path)) == 136 * 6
+    with pytest.raises(ConfigError, match="all 68 points"):
+        kaggle(str(checkpoints["imm"]), **settings)
+    with pytest.raises(ConfigError, match="split=dlib has a test half"):
+        kaggle(str(checkpoints["300w"]), **settings)
+
+
+def test_boxes_are_framed_as_in_training(checkpoints: dict[str, Path], imm_data: Path) -> None:
+    imm = Predictor.load(checkpoints["imm"], WholeImage())
+    whole = whole_image_box((480, 640))
+    np.testing.assert_array_equal(imm.face_box(whole, "image"), whole)
+    # a face box on an IMM photo is framed about as IMM frames the face: the whole photo
+    from facekp.data.imm import read_imm
+
+    class Perfect(Detector):
+        kind = "points"
+
+        def __call__(self, image: np.ndarray) -> Any:
+            raise AssertionError
+
+    imm = Predictor.load(checkpoints["imm"], Perfect())
+    for record in read_imm(imm_data / "imm_face_db"):
+        framed = imm.face_box(box_of_points(record.keypoints), "points")
+        assert np.abs(framed - whole).max() < 130
+    ibug = Predictor.load(checkpoints["ibug"], WholeImage())
+    box = np.array([-20.0, 5, 90, 120])
+    np.testing.assert_array_equal(ibug.face_box(box, "dlib"), box)
+    np.testing.assert_array_equal(ibug.face_box(box, "given"), box)
+
+
+def test_relative_boxes_are_inverse() -> None:
+    box, reference = np.array([3.0, -4, 50, 61]), np.array([10.0, 20, 33, 40])
+    np.testing.assert_allclose(place_box(reference, relative_box(box, reference)), box)
+
+
+def test_mirror_averaging_swaps_sides(description: dict) -> None:
+    """A network that finds the brightest column of each point's side is the same mirrored."""
+    truth = np.random.default_rng(0).uniform(0.2, 0.8, (1, 68, 2))
+    flipped = (truth * (-1, 1) + (1, 0))[:, IBUG68.partners]
+
+    def forward(views: np.ndarray) -> np.ndarray:
+        return truth if views[0, 0, 0, 0] else flipped
+
+    views = np.zeros((1, 1, 64, 64), np.uint8)
+    views[..., 0] = 255
+    predictor = Predictor(forward, description, mirror=True)
+    np.testing.assert_allclose(predictor.keypoints_of_views(views), truth)
+
+
+def test_mirror_needs_partners(description: dict) -> None:
+    with pytest.raises(ConfigError, match="partner"):
+        Predictor(lambda v: v, {**description, "points": [36, 37]}, mirror=True)
+    Predictor(lambda v: v, {**description, "points": [36, 45, 30]}, mirror=True)
+
+
+def test_predictor_takes_paths_arrays_and_lists(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    picture, _, box = draw_ibug_face(2, 0)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    predictor = Predictor.load(checkpoints["ibug"])
+    given = np.array([[*box[:2], *(box[:2] + box[2:])]])
+    (one,) = predictor(picture, given)
+    (same,) = predictor(tmp_path / "a.png", given)
+    two = predictor([picture, tmp_path / "a.png"], [np.repeat(given, 3, 0), given[:0]])
+    np.testing.assert_array_equal(one.keypoints, same.keypoints)
+    np.testing.assert_allclose(one.keypoints, two[0][2].keypoints, atol=1e-3)
+    assert [len(faces) for faces in two] == [3, 0]
+    assert one.keypoints.shape == (68, 2)
+    np.testing.assert_array_equal(one.bbox, given[0])
+    grey = predictor(picture[..., 0], given)
+    assert len(grey) == 1
+    with pytest.raises(DataError, match="is no photo"):
+        predictor(picture.astype(float))
+
+
+def run_photos(checkpoint: Path, output: Path, input: Any, **changes: Any) -> pd.DataFrame:  # noqa: A002
+    output.mkdir(exist_ok=True)
+    settings: dict[str, Any] = dict(
+        boxes=None, detector=WholeImage(), mirror=False, batch_size=8, device="cpu"
+    )
+    photos(ckpt_path=str(checkpoint), input=input, output=str(output), **settings | changes)
+    return pd.read_csv(output / "predictions.csv")
+
+
+def test_every_kind_of_photo(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    picture, _, _ = draw_ibug_face(1, 0)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image = Image.fromarray(picture)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.jpg", exif=exif, quality=98)
+    image.save(folder / "plain.jpg", quality=98)
+    image.convert("L").save(folder / "grey.png")
+    image.convert("RGBA").save(folder / "alpha.png")
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    deep = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(folder / "deep.png")
+    image.resize((4000, 4400)).save(folder / "large.jpg")
+    image.resize((8, 9)).save(folder / "tiny.png")
+    (folder / "notes.txt").write_text("no photo")
+    table = run_photos(checkpoints["ibug"], tmp_path / "out", str(folder)).set_index("file")
+    table.index = [Path(file).name for file in table.index]
+    assert len(table) == 8
+    columns = [f"{axis}{k}" for k in range(68) for axis in "xy"]
+    plain = table.loc["plain.jpg", columns].to_numpy(float)
+    turned = table.loc["turned.jpg", columns].to_numpy(float)
+    np.testing.assert_allclose(turned, plain, atol=1.0)  # upright, in pixels as one sees them
+    scale = np.tile([4000 / picture.shape[1], 4400 / picture.shape[0]], 68)
+    np.testing.assert_allclose(
+        table.loc["large.jpg", columns].to_numpy(float), plain * scale, atol=30
+    )
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+
+
+def test_broken_file_is_reported_and_the_rest_goes_on(
+    checkpoints: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    picture, _, _ = draw_ibug_face(1, 0)
+    for name in ("a.jpg", "c.jpg"):
+        Image.fromarray(picture).save(tmp_path / name)
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:500])
+    with pytest.raises(FacekpError, match=r"1 of 3 files left out: .*b\.jpg"):
+        run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path / "*.jpg"))
+    assert len(pd.read_csv(tmp_path / "out/predictions.csv")) == 2
+    assert "left out" in capsys.readouterr().out
+
+
+def test_given_boxes_by_xml_and_csv(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
+) -> None:
+    folder = ibug_data / IBUGDataModule.folder_name
+    record = read_ibug(folder / "labels_ibug_300W_test.xml")[0]
+    (tmp_path / "b.csv").write_text(
+        "file,left,top,right,bottom\n"
+        + ",".join(map(str, [record.image.name, *record.bbox]))
+        + "\n"
+    )
+    by_xml, by_csv = (
+        run_photos(checkpoints["ibug"], tmp_path / f"out{n}", str(record.image), boxes=str(boxes))
+        for n, boxes in enumerate((folder / "labels_ibug_300W_test.xml", tmp_path / "b.csv"))
+    )
+    assert len(by_xml) == 1
+    pd.testing.assert_frame_equal(by_xml, by_csv)
+    np.testing.assert_allclose(by_xml.iloc[0, 3:7].to_numpy(float), record.bbox, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,left,top,right\na.jpg,1,2,3\n", r"b\.csv:1: columns missing: bottom"),
+        ("file,left,top,right,bottom\na.jpg,1,2,x,4\n", r"b\.csv:2: not a box"),
+        ("file,left,top,right,bottom\na.jpg,1,2,3,4\na.jpg,1,2,nan,4\n", r"b\.csv:3: not a box"),
+        ("file,left,top,right,bottom\na.jpg,5,2,3,4\n", r"b\.csv:2: not a box"),
+    ],
+)
+def test_broken_boxes(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "b.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_boxes(tmp_path / "b.csv")
+
+
+def test_video(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    import cv2
+
+    picture = cv2.resize(draw_ibug_face(1, 0)[0], (320, 352))
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 352))
+    for _ in range(5):
+        writer.write(picture[..., ::-1])
+    writer.release()
+    table = run_photos(checkpoints["ibug"], tmp_path / "out", str(clip))
+    assert list(table["frame"]) == [1, 2, 3, 4, 5]
+    drawn = cv2.VideoCapture(str(tmp_path / "out/clip.mp4"))
+    assert int(drawn.get(cv2.CAP_PROP_FRAME_COUNT)) == 5
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(FacekpError, match=r"broken\.mp4: not a video"):
+        run_photos(checkpoints["ibug"], tmp_path / "out2", str(tmp_path / "broken.mp4"))
+
+
+@pytest.mark.parametrize("given", [None, "nowhere/*.jpg", []])
+def test_no_input_is_said(checkpoints: dict[str, Path], tmp_path: Path, given: Any) -> None:
+    with pytest.raises(ConfigError, match="input="):
+        run_photos(checkpoints["ibug"], tmp_path, given)
+
+
+def run_evaluate(checkpoint: Path, data: Path, output: Path, **changes: Any) -> pd.DataFrame:
+    settings: dict[str, Any] = dict(
+        split=None, threshold=0.08, mirror=False, batch_size=8, device="cpu"
+    )
+    return evaluate(
+        ckpt_path=str(checkpoint), data_dir=str(data), output=str(output), **settings | changes
+    )
+
+
+def test_evaluation_agrees_with_training(
+    checkpoints: dict[str, Path], imm_data: Path, tmp_path: Path
+) -> None:
+    metrics = run_evaluate(checkpoints["imm"], imm_data, tmp_path)
+    history = pd.read_csv(checkpoints["imm"].parent.parent / "metrics.csv").iloc[-1]
+    network = metrics.set_index("predictor").loc["network"]
+    assert network["mae_px"] == pytest.approx(history["val/mae_px"], rel=1e-4)
+    assert network["nme_interocular"] == pytest.approx(history["val/nme_interocular"], rel=1e-4)
+    errors = pd.read_csv(tmp_path / "errors.csv")
+    assert len(errors) == 6
+    assert errors["nme_interocular"].mean() == pytest.approx(network["nme_interocular"])
+    assert {"nme_jaw", "nme_brows", "nme_eyes", "nme_nose", "nme_mouth"} <= set(errors.columns)
+    curve = pd.read_csv(tmp_path / "curve.csv")
+    assert curve["network"].is_monotonic_increasing
+    assert (tmp_path / "curve.png").stat().st_size > 5000
+    assert len(json.loads((tmp_path / "metrics.json").read_text())) == 2
+
+
+def test_300w_figures_only_by_its_protocol(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    own = run_evaluate(checkpoints["300w"], ibug_data, tmp_path)
+    assert set(own["faces"]) == {"300-W common", "300-W challenging", "300-W full"}
+    other = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path)
+    assert set(other["faces"]) == {"val"}
+    assert "these are not 300-W figures" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"task\.split=test"):
+        run_evaluate(checkpoints["ibug"], ibug_data, tmp_path, split="test")
+
+
+def test_export_agrees_and_photos_run_on_it(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    path = export(str(checkpoints["imm"]), str(tmp_path))
+    assert compare(checkpoints["imm"], path) < 1e-4
+    Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
+    a, b = (
+        run_photos(checkpoint, tmp_path / f"out{n}", str(tmp_path / "a.jpg"))
+        for n, checkpoint in enumerate((checkpoints["imm"], path))
+    )
+    pd.testing.assert_frame_equal(a, b, atol=0.05)
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return Path.touch, (Path("evil-was-here"),)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", pickle.dumps(Evil())], ids=["empty", "junk", "pickle"]
+)
+@pytest.mark.parametrize("name", ["a.ckpt", "a.onnx"])
+def test_no_checkpoint_at_all(
+    tmp_path: Path, content: bytes, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=name):
+        Predictor.load(tmp_path / name)
+    assert not (tmp_path / "evil-was-here").exists()
+
+
+def test_checkpoints_of_others_are_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with pytest.raises(DataError, match="no such checkpoint"):
+        Predictor.load(path)
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(DataError, match="not one of facekp"):
+        Predictor.load(path)
+    good = torch.load(checkpoints["imm"], weights_only=True)
+    whole = checkpoints["imm"].read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="broken"):
+        Predictor.load(path)
+    torch.save({**good, "evil": Evil()}, path)
+    with pytest.raises(DataError, match="not a checkpoint"):
+        Predictor.load(path)
+    good["facekp"]["config"]["model"]["_target_"] = "os.system"
+    torch.save(good, path)
+    with pytest.raises(ConfigError, match="only facekp's own"):
+        Predictor.load(path)
+    good["facekp"]["config"]["model"] = OmegaConf.to_container(composed("model=nose_net").model)
+    torch.save(good, path)
+    with pytest.raises(DataError, match="do not fit"):
+        Predictor.load(path)
+
+
+def test_dlib_finds_a_drawn_face() -> None:
+    pytest.importorskip("dlib")
+    from hydra.utils import instantiate
+
+    detector = instantiate(OmegaConf.load(ROOT / "conf/detector/dlib.yaml"))
+    hits = 0
+    for number in range(10):
+        picture, points, _ = draw_ibug_face(number, 0)
+        boxes, scores = detector(picture)
+        assert boxes.shape == (len(scores), 4)
+        nose = points[30]
+        hits += any((box[:2] < nose).all() and (nose < box[2:]).all() for box in boxes)
+    assert hits >= 5
+
+
+def test_command_line(checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "predict.py"),
+        f"runs_dir={tmp_path}/runs",
+        f"data_dir={ibug_data}",
+    ]
+    done = subprocess.run(
+        [*command, "task=evaluate", f"ckpt_path={checkpoints['ibug']}"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("runs/evaluate/*/errors.csv"))) == 1
+    done = subprocess.run(
+        [*command, "task=kaggle", "ckpt_path=nowhere.ckpt"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip().splitlines()[-1].startswith("error: nowhere.ckpt: no such checkpoint")
+    )
