@@ -13,7 +13,10 @@ register_resolvers()
 def main(cfg: DictConfig) -> None:
     """Run one task on one checkpoint."""
     from facekp.config import build
+    from facekp.errors import ConfigError
 
+    if not cfg.ckpt_path:
+        raise ConfigError("ckpt_path= is missing: give a best.ckpt that train.py wrote")
     build(cfg.task)
 
 

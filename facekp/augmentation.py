@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Sequence
 
 import albumentations as A
@@ -21,10 +22,10 @@ class Augmentation:
     """Random views of a face, a function of the given seed alone.
 
     `A.Affine` and `A.HorizontalFlip` at the head of the list are folded into the one map from photo
-    to network input: a turned face shows what the photo has beside it, not black corners, and
-    pixels are resampled once. All others run on the view, in their order. Points are moved, never
-    dropped; wherever the image is mirrored (also inside `A.OneOf`), left and right points change
-    places.
+    to network input: a turned face shows what the photo has beside it (as far as it is kept, see
+    `facekp.data.cache.CONTEXT`), not black corners, and pixels are resampled once. All others run
+    on the view, in their order. Points are moved, never dropped; wherever the image is mirrored
+    (also inside `A.OneOf`), left and right points change places.
 
     Args:
         transforms: albumentations transforms.
@@ -35,13 +36,13 @@ class Augmentation:
         self.affine: list[A.Affine | A.HorizontalFlip] = []
         while transforms and isinstance(transforms[0], A.Affine | A.HorizontalFlip):
             self.affine.append(transforms.pop(0))
-        self.rest = (
-            A.Compose(
-                transforms, keypoint_params=A.KeypointParams(format="xy", remove_invisible=False)
-            )
-            if transforms
-            else None
-        )
+        self.rest: A.Compose | None = None
+        if transforms:
+            points = A.KeypointParams(format="xy", remove_invisible=False)
+            with warnings.catch_warnings():
+                # albumentations warns where no transform would move points; that is fine.
+                warnings.simplefilter("ignore")
+                self.rest = A.Compose(transforms, keypoint_params=points)
 
     def __call__(
         self,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
 import numpy as np
 
 from facekp.data.dlib_xml import read_dlib_xml
@@ -20,18 +20,13 @@ Detections = tuple[np.ndarray, np.ndarray]
 
 
 class Detector(ABC):
-    """Finds faces.
-
-    Args:
-        extent: where a face's points lie from its box, see `geometry.relative_box`; a measured
-            property of the detector, used for networks trained with other boxes.
-    """
+    """Finds faces."""
 
     kind: ClassVar[str]
     """Its boxes' kind, as data modules name it."""
-
-    def __init__(self, extent: Sequence[float] = (0.0, 0.0, 1.0, 1.0)) -> None:
-        self.extent = np.asarray(extent, dtype=float)
+    extent: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 1.0, 1.0)
+    """Where a face's points lie from its box, see `geometry.relative_box`: measured, and used for
+    networks that were trained with boxes of another kind."""
 
     @abstractmethod
     def __call__(self, image: np.ndarray) -> Detections:
@@ -57,18 +52,16 @@ class DlibDetector(Detector):
         upsample: how often the photo is doubled first; once finds faces from 40 px on.
         threshold: lowest score.
         max_side: longer photos are scaled down to it for detection.
-        extent: see `Detector`.
 
     Raises:
         ConfigError: dlib is not installed.
     """
 
     kind = "dlib"
+    # Medians over every 14th training face of iBUG that it finds.
+    extent = (0.010, 0.094, 0.952, 0.944)
 
-    def __init__(
-        self, upsample: int, threshold: float, max_side: int, extent: Sequence[float]
-    ) -> None:
-        super().__init__(extent)
+    def __init__(self, upsample: int = 1, threshold: float = 0.0, max_side: int = 1600) -> None:
         try:
             import dlib
         except ImportError as error:
@@ -81,8 +74,6 @@ class DlibDetector(Detector):
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Faces of a photo (H, W, 3) uint8 RGB."""
-        import cv2
-
         scale = min(1.0, self.max_side / max(image.shape[:2]))
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

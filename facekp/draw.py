@@ -22,6 +22,7 @@ def draw_points(
     colour: tuple[int, int, int] = PREDICTION,
     scheme: LandmarkScheme | None = None,
     scale: float = 1.0,
+    radius: float | None = None,
 ) -> np.ndarray:
     """A picture with points on it.
 
@@ -31,6 +32,7 @@ def draw_points(
         colour: RGB.
         scheme: draws its lines too, where all its points are given.
         scale: the picture is enlarged as often first, so that points stay small.
+        radius: of a point in pixels of the result; None fits it to the picture.
 
     Returns:
         (H * scale, W * scale, 3) uint8.
@@ -43,7 +45,8 @@ def draw_points(
     else:
         canvas = canvas.copy()
     points = (np.asarray(keypoints, dtype=float) + 0.5) * scale - 0.5
-    radius = float(np.clip(min(canvas.shape[:2]) / 130, 1.0, 6.0))
+    if radius is None:
+        radius = float(np.clip(min(canvas.shape[:2]) / 130, 1.0, 6.0))
     if scheme is not None and len(points) == scheme.count:
         for chain in scheme.lines:
             line = np.round(points[list(chain)] * 2**_SHIFT).astype(np.int32)

@@ -26,9 +26,6 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 Photo = str | Path | np.ndarray
 
-# What dlib's detector is known for; conf/detector/dlib.yaml says where the figures come from.
-DLIB_EXTENT = (0.010, 0.094, 0.952, 0.944)
-
 
 @dataclass(frozen=True, eq=False)
 class Face:
@@ -55,7 +52,7 @@ class Predictor:
     Args:
         forward: the network.
         description: what its checkpoint says of it.
-        detector: finds faces; None for dlib's, made when first needed.
+        detector: called when faces are first to be found; gives the detector.
         mirror: average with the mirrored view's points.
         batch_size: most faces that go through the network at once.
 
@@ -68,12 +65,14 @@ class Predictor:
         self,
         forward: Forward,
         description: dict[str, Any],
-        detector: Detector | None = None,
+        detector: Callable[[], Detector] = DlibDetector,
         mirror: bool = False,
         batch_size: int = 64,
     ) -> None:
         self.forward, self.description = forward, description
-        self._detector, self.mirror, self.batch_size = detector, mirror, batch_size
+        self._make_detector = detector
+        self._detector: Detector | None = None
+        self.mirror, self.batch_size = mirror, batch_size
         try:
             view = description["view"]
             height, width = view["size"]
@@ -99,7 +98,7 @@ class Predictor:
     def load(
         cls,
         path: str | Path,
-        detector: Detector | None = None,
+        detector: Callable[[], Detector] = DlibDetector,
         mirror: bool = False,
         batch_size: int = 64,
         device: str = "cpu",
@@ -129,7 +128,7 @@ class Predictor:
     def detector(self) -> Detector:
         """The detector in use."""
         if self._detector is None:
-            self._detector = DlibDetector(1, 0.0, 1600, DLIB_EXTENT)
+            self._detector = self._make_detector()
         return self._detector
 
     @overload
@@ -180,7 +179,7 @@ class Predictor:
         """
         if kind in (self.box_kind, "image") or (kind == "given" and self.box_kind != "image"):
             return box
-        extent = DLIB_EXTENT if kind == "given" else self.detector.extent
+        extent = DlibDetector.extent if kind == "given" else self.detector.extent
         return place_box(place_box(box, np.asarray(extent)), self.framing)
 
     def locate(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
@@ -288,7 +287,15 @@ def _load_onnx(path: Path) -> tuple[Forward, dict[str, Any]]:
 def _as_rgb(photo: Photo) -> np.ndarray:
     if not isinstance(photo, np.ndarray):
         return read_image(photo, upright=True)
-    if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or photo.size == 0:
+    if photo.ndim == 3 and photo.shape[2] == 1:
+        photo = photo[..., 0]
+    colours = photo.shape[2] if photo.ndim == 3 else 3
+    if (
+        photo.dtype != np.uint8
+        or photo.ndim not in (2, 3)
+        or photo.size == 0
+        or colours not in (3, 4)
+    ):
         raise DataError(
             "array",
             f"{photo.dtype} {photo.shape} is no photo",

@@ -12,15 +12,19 @@ from typing import Any, cast
 import pandas as pd
 import pytorch_lightning as L
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 import facekp
+from facekp.callbacks.history import flatten
 from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
-from facekp.errors import ConfigError
+from facekp.errors import ConfigError, FacekpError
 from facekp.module import KeypointModule
+from facekp.predictor import load_network
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +46,17 @@ def train(cfg: DictConfig) -> float:
     Raises:
         FacekpError: a setting or a data file that cannot work.
     """
-    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
-        raise ConfigError(f"ckpt_path={cfg.ckpt_path}: there is no such file")
-    L.seed_everything(cfg.seed, verbose=False)
     run_dir = Path(cfg.run_dir)
+    check(cfg, run_dir)
+    L.seed_everything(cfg.seed, verbose=False)
 
     datamodule: FaceDataModule = build(cfg.dataset)
     datamodule.prepare_data()
     datamodule.setup()
     config = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    description = describe(config, datamodule)
+    if cfg.ckpt_path:
+        check_resumed(description, cfg.ckpt_path)
     network = build_network(config["model"], datamodule.num_keypoints)
     network.start_at(datamodule.mean_shape())
     module = KeypointModule(
@@ -59,9 +65,12 @@ def train(cfg: DictConfig) -> float:
         optimizer=build(cfg.model.optimizer),
         scheduler=build(cfg.model.scheduler) if cfg.model.scheduler else None,
         threshold=cfg.threshold,
-        description=describe(config, datamodule),
+        description=description,
     )
-    monitorable = ["val/loss", *(f"val/{name}" for name in module.val_metrics.names)]
+    monitorable = [
+        "val/loss",
+        *(f"val/{n}" for n in module.val_metrics.names if not n.startswith("auc")),
+    ]
     if cfg.monitor not in monitorable:
         raise ConfigError(f"monitor={cfg.monitor}: choose one of {', '.join(monitorable)}")
     callbacks = {name: build(node) for name, node in cfg.callbacks.items() if node}
@@ -74,6 +83,8 @@ def train(cfg: DictConfig) -> float:
     log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
     trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
     history: pd.DataFrame = callbacks["history"].frame
+    if cfg.monitor not in history or history[cfg.monitor].isna().all():
+        raise FacekpError(f"{cfg.monitor} was never a number: lower model.optimizer.lr")
     best = history.loc[history[cfg.monitor].idxmin()]
     results = {name: float(value) for name, value in best.items()}
     if datamodule.splits.get("test"):
@@ -85,6 +96,66 @@ def train(cfg: DictConfig) -> float:
     if trainer.is_global_zero:
         report(results, cfg, run_dir)
     return results[cfg.monitor]
+
+
+def check(cfg: DictConfig, run_dir: Path) -> None:
+    """Refuse what cannot work before anything is read or written."""
+    if not isinstance(cfg.seed, int) or cfg.seed < 0:
+        raise ConfigError(f"seed={cfg.seed}: give a whole number from 0 on")
+    if cfg.trainer.max_epochs < 1:
+        raise ConfigError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1 is needed")
+    for own, network in (("channels", "in_channels"), ("input_size", "input_size")):
+        if cfg.dataset[own] != cfg.model[network]:
+            raise ConfigError(
+                f"dataset.{own}={cfg.dataset[own]} but model.{network}={cfg.model[network]}: set "
+                "the model's, the data set follows"
+            )
+    several = cfg.trainer.gpus not in (0, 1) and not (
+        isinstance(cfg.trainer.gpus, ListConfig) and len(cfg.trainer.gpus) == 1
+    )
+    if several and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ConfigError(
+            f"trainer.gpus={cfg.trainer.gpus} in a sweep: a run on several devices starts its own "
+            "command again, which a sweeper would take for another job; use one device a job"
+        )
+    if cfg.ckpt_path:
+        folder = run_dir.absolute() / "checkpoints"
+        if not Path(cfg.ckpt_path).is_file():
+            raise ConfigError(f"ckpt_path={cfg.ckpt_path}: there is no such file")
+        if Path(cfg.ckpt_path).absolute().parent != folder or not (folder / "best.ckpt").is_file():
+            raise ConfigError(
+                f"ckpt_path={cfg.ckpt_path}: a run goes on in its own folder, with its best.ckpt; "
+                "give RUN/checkpoints/last.ckpt of a whole run, not in a sweep"
+            )
+
+
+# What may differ in a resumed run: where things are, and how fast they are read.
+_FREE = ("data_dir", "cache", "cache_dir", "download", "num_workers")
+
+
+def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
+    """Refuse to go on with another network, data set or recipe than the checkpoint's.
+
+    Raises:
+        ConfigError: names what differs.
+        DataError: not a checkpoint of facekp.
+    """
+    _, before = load_network(ckpt_path)
+    old, new = (
+        flatten({key: d["config"].get(key) for key in ("seed", "model", "dataset")})
+        for d in (before, description)
+    )
+    changed = [
+        f"{key}={new.get(key)} (was {old.get(key)})"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key.removeprefix("dataset.") not in _FREE
+    ]
+    if changed:
+        raise ConfigError(
+            f"ckpt_path={ckpt_path}: a resumed run goes on as it began, but " + ", ".join(changed)
+        )
+    if before.get("data_fingerprint") != description["data_fingerprint"]:
+        raise ConfigError(f"ckpt_path={ckpt_path}: the data has changed since the run began")
 
 
 def describe(config: dict[str, Any], datamodule: FaceDataModule) -> dict[str, Any]:

@@ -127,6 +127,19 @@ def test_bad_archives_write_nothing(tmp_path: Path, content: bytes, message: str
     assert not (tmp_path / "deep").exists()
 
 
+def test_damaged_bytes_never_pass(tmp_path: Path) -> None:
+    for pack in (zipped, tarred):
+        good = pack({"a.txt": bytes(range(256)) * 40})
+        for at in range(30, len(good) - 8, 7):
+            (tmp_path / "packed").write_bytes(good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1 :])
+            try:
+                unpack(tmp_path / "packed", tmp_path / f"out{at}")
+            except DataError:
+                continue
+            for path in (tmp_path / f"out{at}").rglob("a.txt"):
+                assert path.read_bytes() == bytes(range(256)) * 40
+
+
 def test_absurd_volume_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "MAX_UNPACKED", 1000)
     (tmp_path / "packed").write_bytes(zipped(GOOD))

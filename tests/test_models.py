@@ -94,6 +94,28 @@ def test_max_blur_resnet_has_no_strided_max_pool() -> None:
     assert strides.count((2, 2)) == 1  # the first layer alone
 
 
+def test_pretrained_network_keeps_its_input_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    from facekp.models import resnet
+
+    monkeypatch.setattr(resnet, "resnet18", lambda weights, make=resnet.resnet18: make())
+    trained = network("resnet18", 68, "model.pretrained=true").eval()
+    loaded = network("resnet18", 68).eval()
+    loaded.load_state_dict(trained.state_dict())
+    image = torch.rand(1, 1, 64, 64) - 0.5
+    assert trained.scale != 1
+    torch.testing.assert_close(trained(image), loaded(image))
+
+
+@pytest.mark.parametrize("name", ["nose_net", "face_net_240x320", "resnet18"])
+def test_training_starts_at_the_mean_shape(name: str) -> None:
+    cfg = composed(f"model={name}")
+    net = build_network(cfg.model, 5).eval()
+    mean = torch.rand(5, 2) * 0.6 + 0.2
+    net.start_at(mean)
+    out = net(torch.rand(3, 1, *cfg.model.input_size) - 0.5)
+    assert (out - mean).abs().mean() < 0.05
+
+
 @pytest.mark.parametrize(
     "target",
     ["os.system", "torch.hub.load", "facekp.models.pooling.make_pool", "facekp.models.resnet.Tensor",

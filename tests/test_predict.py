@@ -115,7 +115,7 @@ def test_competition_file_of_a_checkpoint(
 
 
 def test_boxes_are_framed_as_in_training(checkpoints: dict[str, Path], imm_data: Path) -> None:
-    imm = Predictor.load(checkpoints["imm"], WholeImage())
+    imm = Predictor.load(checkpoints["imm"], WholeImage)
     whole = whole_image_box((480, 640))
     np.testing.assert_array_equal(imm.face_box(whole, "image"), whole)
     # a face box on an IMM photo is framed about as IMM frames the face: the whole photo
@@ -127,11 +127,12 @@ def test_boxes_are_framed_as_in_training(checkpoints: dict[str, Path], imm_data:
         def __call__(self, image: np.ndarray) -> Any:
             raise AssertionError
 
-    imm = Predictor.load(checkpoints["imm"], Perfect())
+    imm = Predictor.load(checkpoints["imm"], Perfect)
+    assert imm.detector.kind == "points"
     for record in read_imm(imm_data / "imm_face_db"):
         framed = imm.face_box(box_of_points(record.keypoints), "points")
         assert np.abs(framed - whole).max() < 130
-    ibug = Predictor.load(checkpoints["ibug"], WholeImage())
+    ibug = Predictor.load(checkpoints["ibug"], WholeImage)
     box = np.array([-20.0, 5, 90, 120])
     np.testing.assert_array_equal(ibug.face_box(box, "dlib"), box)
     np.testing.assert_array_equal(ibug.face_box(box, "given"), box)
@@ -186,7 +187,7 @@ def test_predictor_takes_paths_arrays_and_lists(
 def run_photos(checkpoint: Path, output: Path, input: Any, **changes: Any) -> pd.DataFrame:  # noqa: A002
     output.mkdir(exist_ok=True)
     settings: dict[str, Any] = dict(
-        boxes=None, detector=WholeImage(), mirror=False, batch_size=8, device="cpu"
+        boxes=None, detector=WholeImage, mirror=False, batch_size=8, device="cpu"
     )
     photos(ckpt_path=str(checkpoint), input=input, output=str(output), **settings | changes)
     return pd.read_csv(output / "predictions.csv")
@@ -286,6 +287,30 @@ def test_video(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(FacekpError, match=r"broken\.mp4: not a video"):
         run_photos(checkpoints["ibug"], tmp_path / "out2", str(tmp_path / "broken.mp4"))
+
+
+def test_boxes_are_not_forgotten_in_silence(
+    checkpoints: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    boxes = tmp_path / "b.csv"
+    boxes.write_text("file,left,top,right,bottom\nother.jpg,1,2,30,40\n")
+    Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
+    run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path / "a.jpg"), boxes=str(boxes))
+    assert "a.jpg: not in" in capsys.readouterr().out
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(ConfigError, match="boxes are for photos"):
+        run_photos(
+            checkpoints["ibug"], tmp_path / "o", str(tmp_path / "clip.mp4"), boxes=str(boxes)
+        )
+
+
+def test_name_in_a_checkpoint_leads_nowhere(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    state = torch.load(checkpoints["imm"], weights_only=True)
+    state["facekp"]["config"]["name"] = f"../{tmp_path.name}-evil"
+    torch.save(state, tmp_path / "a.ckpt")
+    (tmp_path / "out").mkdir()
+    path = export(str(tmp_path / "a.ckpt"), str(tmp_path / "out"))
+    assert path.parent == tmp_path / "out"
 
 
 @pytest.mark.parametrize("given", [None, "nowhere/*.jpg", []])
@@ -392,7 +417,7 @@ def test_dlib_finds_a_drawn_face() -> None:
     pytest.importorskip("dlib")
     from hydra.utils import instantiate
 
-    detector = instantiate(OmegaConf.load(ROOT / "conf/detector/dlib.yaml"))
+    detector = instantiate(OmegaConf.load(ROOT / "conf/detector/dlib.yaml"))()
     hits = 0
     for number in range(10):
         picture, points, _ = draw_ibug_face(number, 0)

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from facekp.config import new_dir, run_dir
-from facekp.errors import ConfigError, DataError
+from facekp.errors import ConfigError, DataError, FacekpError
 
 from .conftest import ROOT, composed
 
@@ -73,6 +73,50 @@ def test_best_checkpoint_survives_a_resume(run: Run) -> None:
     assert best == frame["val/mse"].min() <= first
     saved = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
     assert saved["epoch"] == frame["val/mse"].idxmin()
+
+
+def test_moved_run_keeps_its_best(run: Run, tmp_path: Path) -> None:
+    _, folder = run("r", "trainer.max_epochs=2")
+    before = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
+    folder.rename(tmp_path / "moved")
+    last = tmp_path / "moved/checkpoints/last.ckpt"
+    state = torch.load(last, weights_only=True)
+    for name in state["state_dict"]:  # ruined, so that the next epoch is worse
+        if name.startswith("network.head"):
+            state["state_dict"][name] += 3.0
+    torch.save(state, last)
+    best, _ = run("moved", "trainer.max_epochs=3", f"ckpt_path={last}")
+    after = torch.load(tmp_path / "moved/checkpoints/best.ckpt", weights_only=True)
+    assert after["epoch"] == before["epoch"]
+    frame = pd.read_csv(tmp_path / "moved/metrics.csv")
+    assert best == frame["val/mse"].min() < frame["val/mse"].iloc[-1]
+
+
+def test_resume_refuses_another_recipe_and_leaves_the_records(run: Run, tmp_path: Path) -> None:
+    _, folder = run("r", "trainer.max_epochs=1")
+    last, config = folder / "checkpoints/last.ckpt", (folder / "config.yaml").read_text()
+    for override, message in (
+        ("model.optimizer.lr=1e-5", r"model\.optimizer\.lr=1e-05 \(was 0\.001\)"),
+        ("model=face_net", "model.channels"),
+        ("seed=3", "seed=3"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            run("r", override, f"ckpt_path={last}")
+        assert (folder / "config.yaml").read_text() == config
+    with pytest.raises(ConfigError, match="goes on in its own folder"):
+        run("other", f"ckpt_path={last}")
+
+
+def test_epochs_without_validation_repeat_no_figures(run: Run) -> None:
+    _, folder = run("r", "trainer.check_val_every_n_epoch=2", "trainer.max_epochs=4")
+    frame = pd.read_csv(folder / "metrics.csv")
+    assert list(frame["val/mse"].isna()) == [True, False, True, False]
+    assert (frame["images_per_second"] < 1e6).all()
+
+
+def test_diverged_run_says_so(run: Run) -> None:
+    with pytest.raises(FacekpError, match=r"never a number: lower model\.optimizer\.lr"):
+        run("r", "model.optimizer.lr=1e30", "trainer.max_epochs=2")
 
 
 def test_a_run_leaves_its_records(run: Run) -> None:
@@ -148,12 +192,17 @@ def test_missing_data_says_what_to_do(run: Run, tmp_path: Path) -> None:
         ("trainer.gpus=many", "trainer.gpus=many"),
         ("model._target_=os.system", "only facekp's own"),
         ("monitor=val/accuracy", "val/mse"),
+        ("monitor=val/auc_0.08_interocular", "val/mse"),
+        ("seed=-1", "seed=-1"),
+        ("trainer.max_epochs=0", "at least 1"),
+        ("dataset.channels=3", "model.in_channels=1"),
+        ("dataset.val_people=[99]", "the people in .* are 01, 02, 03, 33"),
         ("ckpt_path=nowhere.ckpt", "no such file"),
     ],
 )
 def test_wrong_settings_are_named(run: Run, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        run("r", override, "trainer.max_epochs=1")
+        run("r", "trainer.max_epochs=1", override)
 
 
 def test_sizes_and_choices_can_be_swept() -> None:
@@ -175,11 +224,12 @@ def test_command_line_sweeps_over_the_parts(
         [
             sys.executable, str(ROOT / "train.py"), "-m", "experiment=part1,part2,part3",
             f"runs_dir={tmp_path}/runs", f"data_dir={data}", "trainer.max_epochs=1",
-            "model.optimizer.lr=1e-4", "dataset.batch_size=12", "dataset.cache=memory",
+            "dataset.batch_size=12,0", "dataset.cache=memory",
         ],
         capture_output=True, text=True, cwd=tmp_path, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    names = sorted(path.name for path in tmp_path.glob("runs/sweeps/*/*_part*"))
-    assert names == ["0_part1", "1_part2", "2_part3"]
+    # a batch of 0 fails, and takes no other job along
+    assert "dataset.batch_size=0: at least 1 is needed" in done.stderr
+    names = sorted(path.parent.parent.name for path in tmp_path.glob("runs/sweeps/*/*/*/best.ckpt"))
+    assert names == ["0_part1", "2_part2", "4_part3"]
     assert len(list(tmp_path.glob("runs/sweeps/*/*/checkpoints/best.ckpt"))) == 3

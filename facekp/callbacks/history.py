@@ -25,6 +25,7 @@ class History(Callback):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.rows: list[dict[str, float]] = []
+        self.validated = False
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -34,18 +35,29 @@ class History(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Fill TensorBoard's HParams tab; it takes the metrics from the charts as they grow."""
         config = getattr(pl_module, "description", {}).get("config", {})
-        settings = _flat({key: config.get(key) for key in ("model", "dataset", "trainer", "seed")})
+        settings = flatten(
+            {key: config.get(key) for key in ("model", "dataset", "trainer", "seed")}
+        )
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero and config:
                 metrics = dict.fromkeys(("val/mse", "val/mae_px", "val/nme_interocular"), 0)
                 for summary in hparams(settings, metrics):
                     logger.experiment.file_writer.add_summary(summary)
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remember that this epoch has validation figures."""
+        self.validated = True
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add a row."""
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if self.validated or not name.startswith("val/")  # else it is an older epoch's
+        }
+        self.validated = False
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": rate, **metrics}
         self.rows = [r for r in self.rows if r["epoch"] < trainer.current_epoch] + [row]
@@ -71,12 +83,12 @@ class History(Callback):
         self.rows = list(state_dict["rows"])
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str | float]:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | float]:
     """Nested settings as `model.optimizer.lr: 0.001`, with values that TensorBoard takes."""
     flat: dict[str, str | float] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value if isinstance(value, bool | int | float) else str(value)
     return flat

@@ -68,13 +68,10 @@ class TrainingProgress(Callback):
     ) -> None:
         """Count images."""
         self.images += len(batch["image"])
+        self.trained = time.perf_counter() - self.started
         if self.bar is not None:
             done = trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches
             self.bar.update(self.task, completed=round(done, 2))
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop the epoch's clock."""
-        self.trained = time.perf_counter() - self.started
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the epoch's figures."""

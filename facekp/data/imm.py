@@ -24,7 +24,7 @@ from facekp.data.asf import read_asf
 from facekp.data.datamodule import FaceDataModule, Splits
 from facekp.data.download import IMM_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
-from facekp.errors import DataError
+from facekp.errors import ConfigError, DataError
 from facekp.geometry import whole_image_box
 from facekp.imaging import image_size
 from facekp.landmarks import IMM58
@@ -93,6 +93,13 @@ class IMMDataModule(FaceDataModule):
         splits: Splits = {"train": [], "val": []}
         for record in read_imm(self.folder):
             splits["val" if int(record.group) in self.val_people else "train"].append(record)
+        people = sorted({r.group for records in splits.values() for r in records})
+        for name, records in splits.items():
+            if not records:
+                raise ConfigError(
+                    f"dataset.val_people={sorted(self.val_people)}: the {name} split has no faces; "
+                    f"the people in {self.folder} are {', '.join(people)}"
+                )
         return splits
 
     def describe(self) -> str:

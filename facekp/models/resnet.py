@@ -53,8 +53,8 @@ class ResNet18(KeypointNetwork):
         self.net.fc = nn.Linear(512, 2 * num_keypoints)
         # ImageNet's weights saw (x - mean) / std of x in [0, 1]; ours is x - 0.5.
         mean, std = (0.4565, 0.2255) if pretrained else (0.5, 1.0)
-        self.register_buffer("shift", torch.tensor(0.5 - mean), persistent=False)
-        self.register_buffer("scale", torch.tensor(1 / std), persistent=False)
+        self.register_buffer("shift", torch.tensor(0.5 - mean))
+        self.register_buffer("scale", torch.tensor(1 / std))
         if pool == "max_blur":
             self._blur()
 
@@ -72,8 +72,10 @@ class ResNet18(KeypointNetwork):
                 )
 
     def start_at(self, keypoints: Tensor) -> None:
-        """Set the last layer's bias to a mean shape (K, 2), normalised."""
+        """Set the last layer to give a mean shape (K, 2), normalised, whatever it is fed."""
         with torch.no_grad():
+            # Random weights on 512 features would scatter the points by more than faces differ.
+            self.net.fc.weight.zero_()
             self.net.fc.bias.copy_(keypoints.flatten())
 
     def forward(self, images: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def trained_on(description: dict[str, Any], data_dir: str | None) -> FaceDataMod
         DataError: the data is not there.
     """
     try:
-        settings = dict(description["config"]["dataset"])
+        settings = {**description["config"]["dataset"], "cache_dir": None, "download": False}
     except (KeyError, TypeError) as error:
         raise ConfigError("the checkpoint does not say what it was trained on") from error
     datamodule = build_datamodule(settings)
@@ -50,4 +50,9 @@ def trained_on(description: dict[str, Any], data_dir: str | None) -> FaceDataMod
         datamodule = build_datamodule(settings, data_dir=data_dir)
     datamodule.prepare_data()
     datamodule.setup()
+    if datamodule.fingerprint() != description.get("data_fingerprint"):
+        print(
+            "NOTE: this is not the data that the network was trained on; where a split is drawn at "
+            "random, faces that it was trained on can be among those it is judged by."
+        )
     return datamodule

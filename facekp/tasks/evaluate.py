@@ -57,9 +57,9 @@ def evaluate(
     split = split or ("test" if datamodule.splits.get("test") else "val")
     records = [r for r in datamodule.splits.get(split, []) if r.keypoints is not None]
     if not records:
-        raise ConfigError(
-            f"task.split={split}: {', '.join(datamodule.splits)} are there, with points"
-        )
+        splits = datamodule.splits.items()
+        there = [name for name, own in splits if own and own[0].keypoints is not None]
+        raise ConfigError(f"task.split={split}: choose one of {', '.join(there)}")
     faces = ((r.load(3), r.bbox) for r in with_progress(records, len(records), f"{split} faces"))
     found = np.stack(predictor.locate(faces))
     mean = denormalize_points(predictor.mean_shape, predictor.view.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def export(ckpt_path: str, output: str) -> Path:
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: pip install 'facekp[export]'") from error
     network, description = load_network(ckpt_path)
-    path = Path(output) / f"{description['config'].get('name', 'network')}.onnx"
+    # The name is the file's word: nothing in it may lead out of the folder.
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(description["config"].get("name", "network")))
+    path = Path(output) / f"{name}.onnx"
     height, width = description["view"]["size"]
     channels = description["view"]["channels"]
     views = torch.randint(0, 256, (2, channels, height, width), dtype=torch.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def photos(
     ckpt_path: str,
     input: str | Sequence[str] | None,  # noqa: A002  # the command line's name
     boxes: str | None,
-    detector: Detector,
+    detector: Callable[[], Detector],
     mirror: bool,
     batch_size: int,
     device: str,
@@ -42,8 +42,9 @@ def photos(
     Args:
         ckpt_path: checkpoint or exported network.
         input: photo, folder, glob, or video, or a list of these.
-        boxes: dlib XML or CSV with face boxes by file name, in place of the detector's.
-        detector: finds the faces.
+        boxes: dlib XML or CSV with face boxes by file name, in place of the detector's; in pixels
+            of the photo as one sees it, turned upright.
+        detector: gives what finds the faces; not called where boxes are given.
         mirror: average with the mirrored view.
         batch_size: faces at once.
         device: as torch names it.
@@ -56,6 +57,8 @@ def photos(
     predictor = Predictor.load(ckpt_path, detector, mirror, batch_size, device)
     given = read_boxes(boxes) if boxes else None
     files = find_inputs(input)
+    if given is not None and any(file.suffix.lower() in VIDEOS for file in files):
+        raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
     folder = Path(output)
     failed: list[str] = []
     total = 0
@@ -70,7 +73,8 @@ def photos(
                 values = [*face.bbox, face.score, *face.keypoints.ravel()]
                 table.writerow([file, number, at, *(f"{value:.3f}" for value in values)])
             if not faces:
-                print(f"{file}{f' frame {number}' if number else ''}: no face found")
+                why = "no face found" if given is None or file.name in given else f"not in {boxes}"
+                print(f"{file}{f' frame {number}' if number else ''}: {why}")
     print(f"{total} faces in {len(files) - len(failed)} files: {folder / 'predictions.csv'}")
     if failed:
         raise FacekpError(f"{len(failed)} of {len(files)} files left out: " + " | ".join(failed))
@@ -136,7 +140,9 @@ def _every_face(
 def annotate(image: np.ndarray, faces: Sequence[Face], predictor: Predictor) -> np.ndarray:
     """A photo (H, W, 3) with every face's points and lines."""
     for face in faces:
-        image = draw_points(image, face.keypoints, scheme=predictor.scheme)
+        side = np.ptp(face.keypoints, axis=0).max()
+        radius = float(np.clip(side / 110, 0.7, 8.0))
+        image = draw_points(image, face.keypoints, scheme=predictor.scheme, radius=radius)
     return image
 
 
@@ -172,6 +178,8 @@ def _video(
             yield file, number, faces
         if number == 0:
             raise DataError(file, "not a video that can be decoded", "convert it to mp4")
+        if number < frames:
+            raise DataError(file, f"ends after {number} of {frames} frames", "restore the file")
     finally:
         reader.release()
         if writer is not None:
