@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from facekp.data.folders import whole_folder
 from facekp.data.records import FaceRecord
 from facekp.errors import ConfigError
 from facekp.geometry import frame_box
@@ -119,11 +118,8 @@ class DecodedImages:
         return digest.hexdigest()[:32]
 
     def _build(self, folder: Path) -> None:
-        """Fill a folder of its own, then rename it: what has the final name is whole."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        build = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
-        try:
-            index, maps, start = [], [], 0
+        index, maps, start = [], [], 0
+        with whole_folder(folder) as build:
             with (build / "pixels.bin").open("wb") as stream:
                 for pixels, to_small in self._decode_all():
                     index.append((start, *pixels.shape[:2]))
@@ -132,13 +128,6 @@ class DecodedImages:
                     start += pixels.size
             np.save(build / "index.npy", np.array(index, dtype=np.int64).reshape(-1, 3))
             np.save(build / "maps.npy", np.array(maps).reshape(-1, 2, 3))
-            try:
-                build.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # another job that built the same was not first
-                    raise
-        finally:
-            shutil.rmtree(build, ignore_errors=True)
 
 
 def _ahead(

@@ -7,8 +7,6 @@ the quick start, the tests and the benchmarks use them. Figures on them say noth
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -23,6 +21,7 @@ from facekp.data.asf import write_asf
 from facekp.data.datamodule import default_cache_dir
 from facekp.data.dlib_xml import XmlWriter
 from facekp.data.drawing import Camera, Painter, background, finish, make_face, make_look
+from facekp.data.folders import whole_folder
 from facekp.data.ibug import TEST_XMLS, TRAIN_XML, IBUGDataModule
 from facekp.data.imm import IMMDataModule
 from facekp.errors import ConfigError
@@ -176,17 +175,8 @@ def drawn_once(write: Callable[[Path], None], parent: Path, name: str) -> Path:
     """`parent`, with `name` in it written by `write`: completely, and by one job alone."""
     folder = parent / name
     if not folder.is_dir():
-        parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix="drawing-", dir=parent))
-        try:
+        with whole_folder(folder) as scratch:
             write(scratch)
-            try:
-                scratch.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # another job that drew the same was not first
-                    raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     return parent
 
 

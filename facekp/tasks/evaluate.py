@@ -152,10 +152,11 @@ def subsets(
 
 
 def write_curve(folder: Path, errors: dict[str, np.ndarray], threshold: float) -> None:
-    """Cumulative error curves, as `curve.csv` and `curve.png`."""
+    """Cumulative error curves as `curve.csv` and `curve.png`, to where nearly all images are in."""
     from matplotlib.figure import Figure
 
-    grid = np.linspace(0, threshold, 161)
+    end = max(threshold, *(float(np.quantile(values, 0.98)) for values in errors.values()))
+    grid = np.linspace(0, end, 201)
     shares = {
         name: (np.sort(values).searchsorted(grid, side="right") / len(values))
         for name, values in errors.items()
@@ -167,10 +168,11 @@ def write_curve(folder: Path, errors: dict[str, np.ndarray], threshold: float) -
         axes.plot(100 * grid, 100 * share, label=name, linewidth=2)
     axes.set_xlabel("NME over the outer eye corners, %")
     axes.set_ylabel("images with at most this error, %")
-    axes.set_xlim(0, 100 * threshold)
+    axes.axvline(100 * threshold, color="grey", linestyle="--", linewidth=1)
+    axes.set_xlim(0, 100 * end)
     axes.set_ylim(0, 100)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
     figure.savefig(folder / "curve.png", dpi=130)
 
 
