@@ -61,7 +61,8 @@ def export(ckpt_path: str, output: str) -> Path:
     height, width = description["view"]["size"]
     channels = description["view"]["channels"]
     views = torch.randint(0, 256, (2, channels, height, width), dtype=torch.uint8)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
