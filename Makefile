@@ -29,8 +29,8 @@ setup: .venv/installed ## Install everything into .venv, as pinned
 	touch $@
 
 lock: setup ## Pin the newest versions that pyproject.toml admits
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --all-extras \
-		--no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --all-extras --no-header \
+		--output-file requirements.txt pyproject.toml
 
 clean: ## Remove what setup made
 	rm -rf .venv
