@@ -26,6 +26,8 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 Photo = str | Path | np.ndarray
 
+_REMEDY = "give a best.ckpt or last.ckpt that train.py wrote"
+
 
 @dataclass(frozen=True, eq=False)
 class Face:
@@ -218,6 +220,24 @@ class Predictor:
         return points
 
 
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Contents and description of a checkpoint; nothing in it is built.
+
+    Raises:
+        DataError: no such file, or not a checkpoint of facekp.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(path, "no such checkpoint", _REMEDY) from error
+    except Exception as error:  # a broken pickle can raise anything
+        raise DataError(path, "not a checkpoint, or a broken one", _REMEDY) from error
+    description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(description, dict):
+        raise DataError(path, "a checkpoint, but not one of facekp", _REMEDY)
+    return checkpoint, description
+
+
 def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
     """Network and description of a checkpoint; nothing but facekp's and torch's own is built.
 
@@ -225,16 +245,7 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
         DataError: no such file, or not a checkpoint of facekp.
         ConfigError: a configuration that facekp does not build.
     """
-    remedy = "give a best.ckpt or last.ckpt that train.py wrote"
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(path, "no such checkpoint", remedy) from error
-    except Exception as error:  # a broken pickle can raise anything
-        raise DataError(path, "not a checkpoint, or a broken one", remedy) from error
-    description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(description, dict):
-        raise DataError(path, "a checkpoint, but not one of facekp", remedy)
+    checkpoint, description = read_checkpoint(path)
     try:
         model = dict(description["config"]["model"])
         if "pretrained" in model:
@@ -248,7 +259,7 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
         network.load_state_dict(weights)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         problem = f"weights and description do not fit: {str(error).splitlines()[0]}"
-        raise DataError(path, problem, remedy) from error
+        raise DataError(path, problem, _REMEDY) from error
     return network, description
 
 

@@ -24,7 +24,7 @@ from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.errors import ConfigError, FacekpError
 from facekp.module import KeypointModule
-from facekp.predictor import load_network
+from facekp.predictor import read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
         ConfigError: names what differs.
         DataError: not a checkpoint of facekp.
     """
-    _, before = load_network(ckpt_path)
+    _, before = read_checkpoint(ckpt_path)
     old, new = (
         flatten({key: d["config"].get(key) for key in ("seed", "model", "dataset")})
         for d in (before, description)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -180,6 +181,11 @@ def drawn_once(write: Callable[[Path], None], parent: Path, name: str) -> Path:
     return parent
 
 
+def _drawn_dir(settings: dict[str, Any], name: str) -> Path:
+    root = Path(settings.get("cache_dir") or default_cache_dir())
+    return root / f"synthetic-{_VERSION}" / name
+
+
 class SyntheticIMMDataModule(IMMDataModule):
     """Drawn faces in IMM's format, drawn once into the cache folder.
 
@@ -194,8 +200,7 @@ class SyntheticIMMDataModule(IMMDataModule):
             raise ConfigError(
                 f"dataset.people={people}: at least 2 are needed, to train and validate"
             )
-        root = Path(settings.get("cache_dir") or default_cache_dir())
-        settings["data_dir"] = root / f"synthetic-{_VERSION}" / f"imm-{people}-{faces_seed}"
+        settings["data_dir"] = _drawn_dir(settings, f"imm-{people}-{faces_seed}")
         super().__init__(**settings)
         self.people, self.faces_seed = people, faces_seed
 
@@ -220,8 +225,7 @@ class SyntheticIBUGDataModule(IBUGDataModule):
             raise ConfigError(
                 f"dataset.count={count}: at least 16 are needed, to train and validate"
             )
-        root = Path(settings.get("cache_dir") or default_cache_dir())
-        settings["data_dir"] = root / f"synthetic-{_VERSION}" / f"ibug-{count}-{faces_seed}"
+        settings["data_dir"] = _drawn_dir(settings, f"ibug-{count}-{faces_seed}")
         super().__init__(**settings)
         self.count, self.faces_seed = count, faces_seed
 

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from facekp.config import build_datamodule
 from facekp.data.datamodule import FaceDataModule
-from facekp.data.synthetic import SyntheticIBUGDataModule, SyntheticIMMDataModule
 from facekp.errors import ConfigError
 
 T = TypeVar("T")
@@ -44,10 +43,9 @@ def trained_on(description: dict[str, Any], data_dir: str | None) -> FaceDataMod
         settings = {**description["config"]["dataset"], "cache_dir": None, "download": False}
     except (KeyError, TypeError) as error:
         raise ConfigError("the checkpoint does not say what it was trained on") from error
+    if data_dir is not None:  # drawn faces know their own
+        settings["data_dir"] = data_dir
     datamodule = build_datamodule(settings)
-    drawn = isinstance(datamodule, SyntheticIMMDataModule | SyntheticIBUGDataModule)
-    if data_dir is not None and not drawn:
-        datamodule = build_datamodule(settings, data_dir=data_dir)
     datamodule.prepare_data()
     datamodule.setup()
     if datamodule.fingerprint() != description.get("data_fingerprint"):
