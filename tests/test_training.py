@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from facekp.config import new_dir, run_dir
+from facekp.config import build_network, new_dir, run_dir
 from facekp.errors import ConfigError, DataError, FacekpError
 
 from .conftest import ROOT, composed
@@ -203,6 +203,17 @@ def test_missing_data_says_what_to_do(run: Run, tmp_path: Path) -> None:
 def test_wrong_settings_are_named(run: Run, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         run("r", "trainer.max_epochs=1", override)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "conf/experiment").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_experiment_composes_and_builds_its_network(path: Path) -> None:
+    cfg = composed(f"experiment={path.stem}")
+    assert cfg.name == path.stem
+    network = build_network(cfg.model, 3).eval()
+    views = torch.zeros(1, cfg.dataset.channels, *cfg.dataset.input_size)
+    assert network(views).shape == (1, 3, 2)
 
 
 def test_sizes_and_choices_can_be_swept() -> None:
