@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from facekp.data.dlib_xml import read_dlib_xml
 from facekp.errors import ConfigError, DataError
-from facekp.geometry import box_from_ltwh, whole_image_box
+from facekp.geometry import apply_map, box_from_ltwh, whole_image_box
+from facekp.imaging import upright_map
 
 Detections = tuple[np.ndarray, np.ndarray]
 """Boxes (N, 4) `xyxy` and their scores (N,), best first."""
@@ -82,25 +84,56 @@ class DlibDetector(Detector):
         return (np.array(boxes).reshape(-1, 4) + 0.5) / scale - 0.5, np.array(scores)
 
 
-def read_boxes(path: str | Path) -> dict[str, np.ndarray]:
-    """Boxes by image, from a dlib XML or a CSV with the columns file, left, top, right, bottom.
+class GivenBoxes:
+    """Face boxes of photos, from a dlib XML or a CSV.
+
+    A photo's entries are those whose path is the end of its own: `b.jpg` and `a/b.jpg` both name
+    `photos/a/b.jpg`, and the longer one is taken.
 
     Args:
-        path: the file; an XML's width and height count pixels, a CSV's numbers are edges `xyxy`.
-
-    Returns:
-        (N, 4) boxes by the image's file name.
+        path: dlib XML, whose boxes count pixels as they are stored in the file, or a CSV with the
+            columns file, left, top, right, bottom, whose numbers are edges `xyxy` in the photo
+            turned upright; `predictions.csv` is one.
 
     Raises:
         DataError: missing or broken file, a missing column, a number that is not finite, an empty
             box; with file and line.
     """
-    path = Path(path)
-    found: dict[str, list[np.ndarray]] = {}
-    if path.suffix.lower() == ".xml":
-        for face in read_dlib_xml(path):
-            found.setdefault(Path(face.file).name, []).append(face.bbox)
-        return {name: np.array(boxes) for name, boxes in found.items()}
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._stored = self.path.suffix.lower() == ".xml"
+        found: dict[tuple[str, ...], list[np.ndarray]] = {}
+        for file, box in _xml_boxes(self.path) if self._stored else _csv_boxes(self.path):
+            parts = tuple(part for part in Path(file).parts if part not in (".", ".."))
+            found.setdefault(parts, []).append(box)
+        self._boxes = {parts: np.array(boxes) for parts, boxes in found.items()}
+
+    def of(self, photo: Path) -> np.ndarray | None:
+        """Boxes (N, 4) of a photo turned upright, None where it has no entry.
+
+        Raises:
+            DataError: a photo that cannot be opened.
+        """
+        parts = photo.absolute().parts
+        for first in range(len(parts)):
+            boxes = self._boxes.get(parts[first:])
+            if boxes is not None:
+                break
+        else:
+            return None
+        if not self._stored:
+            return boxes
+        corners = apply_map(upright_map(photo), boxes.reshape(-1, 2, 2))
+        return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+def _xml_boxes(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    for face in read_dlib_xml(path):
+        yield face.file, face.bbox
+
+
+def _csv_boxes(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     remedy = "give a CSV with the columns file, left, top, right, bottom"
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -118,9 +151,8 @@ def read_boxes(path: str | Path) -> dict[str, np.ndarray]:
                 if not all(map(math.isfinite, box)) or (sides <= 0).any():
                     problem = f"not a box: {box.tolist()}"
                     raise DataError(path, problem, remedy, reader.line_num)
-                found.setdefault(Path(row["file"]).name, []).append(box)
+                yield row["file"], box
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(path, f"not a CSV file ({error})", remedy) from error
-    return {name: np.array(boxes) for name, boxes in found.items()}

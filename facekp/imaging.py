@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from facekp.errors import DataError
 from facekp.geometry import Size, apply_map, compose, invert
@@ -50,6 +50,30 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
             raise DataError(
                 path, f"the image cannot be decoded ({error})", "replace or remove the file"
             ) from error
+
+
+def upright_map(path: str | Path) -> np.ndarray:
+    """Map (2, 3) from a file's pixels as stored to those of the upright image (EXIF orientation).
+
+    Raises:
+        DataError: as `image_size`.
+    """
+    with _open(path) as image:
+        turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        right, bottom = image.width - 1.0, image.height - 1.0
+    x, y = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
+    from_right, from_bottom = [-1.0, 0.0, right], [0.0, -1.0, bottom]
+    # EXIF 2.32, tag 0x0112: where the stored picture's first row and column belong.
+    rows = {
+        2: (from_right, y),
+        3: (from_right, from_bottom),
+        4: (x, from_bottom),
+        5: (y, x),
+        6: (from_bottom, x),
+        7: (from_bottom, from_right),
+        8: (y, from_right),
+    }
+    return np.array(rows.get(turn, (x, y)))
 
 
 def _open(path: str | Path) -> Image.Image:

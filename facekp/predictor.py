@@ -137,7 +137,9 @@ class Predictor:
     def __call__(self, photos: Photo, boxes: np.ndarray | None = None) -> list[Face]: ...
     @overload
     def __call__(
-        self, photos: list[Photo], boxes: Sequence[np.ndarray | None] | None = None
+        self,
+        photos: list[Photo] | list[np.ndarray],
+        boxes: Sequence[np.ndarray | None] | None = None,
     ) -> list[list[Face]]: ...
     def __call__(self, photos: Any, boxes: Any = None) -> Any:
         """Faces of a photo, or of each of a list.

@@ -19,7 +19,7 @@ from PIL import Image
 
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
-from facekp.detection import Detector, WholeImage, read_boxes
+from facekp.detection import Detector, GivenBoxes, WholeImage
 from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.geometry import (
     apply_map,
@@ -29,6 +29,7 @@ from facekp.geometry import (
     relative_box,
     whole_image_box,
 )
+from facekp.imaging import read_image
 from facekp.landmarks import IBUG68
 from facekp.predictor import Predictor, load_network
 from facekp.tasks.evaluate import evaluate
@@ -256,6 +257,37 @@ def test_given_boxes_by_xml_and_csv(
     np.testing.assert_allclose(by_xml.iloc[0, 3:7].to_numpy(float), record.bbox, atol=1e-3)
 
 
+def test_boxes_belong_to_the_photo_whose_path_they_end(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text(
+        "file,left,top,right,bottom\na/x.jpg,0,0,1,1\n./b/x.jpg,0,0,2,2\ny.jpg,0,0,3,3\n"
+    )
+    boxes = GivenBoxes(tmp_path / "b.csv")
+    assert [boxes.of(tmp_path / name) is None for name in ("a/x.jpg", "c/x.jpg", "c/y.jpg")] == [
+        False,
+        True,
+        False,
+    ]
+    np.testing.assert_array_equal(boxes.of(tmp_path / "b/x.jpg"), [[0, 0, 2, 2]])
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int) -> None:
+    stored = np.zeros((48, 64, 3), np.uint8)
+    stored[10:20, 30:34] = 255
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(stored).save(tmp_path / "x.png", exif=exif)
+    (tmp_path / "b.xml").write_text(
+        "<dataset><images><image file='x.png'>"
+        "<box left='30' top='10' width='4' height='10'/></image></images></dataset>"
+    )
+    ((left, top, right, bottom),) = GivenBoxes(tmp_path / "b.xml").of(tmp_path / "x.png") + 0.5
+    upright = read_image(tmp_path / "x.png", upright=True)[..., 0]
+    inside = upright[int(top) : int(bottom), int(left) : int(right)]
+    assert inside.size == 40
+    assert inside.min() == 255
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -268,7 +300,7 @@ def test_given_boxes_by_xml_and_csv(
 def test_broken_boxes(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "b.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        read_boxes(tmp_path / "b.csv")
+        GivenBoxes(tmp_path / "b.csv")
 
 
 def test_video(checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import csv
 import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
-from facekp.detection import Detector, read_boxes
+from facekp.detection import Detector, GivenBoxes
 from facekp.draw import draw_points, save
 from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.imaging import read_image
 from facekp.predictor import Face, Predictor
 from facekp.tasks.common import with_progress
+
+T = TypeVar("T")
 
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
 VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
@@ -42,8 +44,7 @@ def photos(
     Args:
         ckpt_path: checkpoint or exported network.
         input: photo, folder, glob, or video, or a list of these.
-        boxes: dlib XML or CSV with face boxes by file name, in place of the detector's; in pixels
-            of the photo as one sees it, turned upright.
+        boxes: dlib XML or CSV with face boxes in place of the detector's, see `GivenBoxes`.
         detector: gives what finds the faces; not called where boxes are given.
         mirror: average with the mirrored view.
         batch_size: faces at once.
@@ -55,7 +56,7 @@ def photos(
             some files could not be read.
     """
     predictor = Predictor.load(ckpt_path, detector, mirror, batch_size, device)
-    given = read_boxes(boxes) if boxes else None
+    given = GivenBoxes(boxes) if boxes else None
     files = find_inputs(input)
     if given is not None and any(file.suffix.lower() in VIDEOS for file in files):
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
@@ -67,13 +68,13 @@ def photos(
         names = [f"{axis}{point}" for point in predictor.points for axis in "xy"]
         head = ["file", "frame", "face", "left", "top", "right", "bottom", "score"]
         table.writerow(head + names)
-        for file, number, faces in _every_face(predictor, files, given, folder, failed):
+        for file, number, faces, listed in _every_face(predictor, files, given, folder, failed):
             total += len(faces)
             for at, face in enumerate(faces):
                 values = [*face.bbox, face.score, *face.keypoints.ravel()]
                 table.writerow([file, number, at, *(f"{value:.3f}" for value in values)])
             if not faces:
-                why = "no face found" if given is None or file.name in given else f"not in {boxes}"
+                why = "no face found" if listed else f"not in {boxes}"
                 print(f"{file}{f' frame {number}' if number else ''}: {why}")
     print(f"{total} faces in {len(files) - len(failed)} files: {folder / 'predictions.csv'}")
     if failed:
@@ -108,33 +109,44 @@ def find_inputs(given: str | Sequence[str] | None) -> list[Path]:
 def _every_face(
     predictor: Predictor,
     files: list[Path],
-    given: dict[str, np.ndarray] | None,
+    given: GivenBoxes | None,
     folder: Path,
     failed: list[str],
-) -> Iterator[tuple[Path, int, list[Face]]]:
-    """(file, frame, faces) of everything; draws as it goes; collects what could not be read."""
+) -> Iterator[tuple[Path, int, list[Face], bool]]:
+    """(file, frame, faces, was it to be looked at) of everything.
+
+    Draws as it goes, and collects what could not be read.
+    """
     videos = [file for file in files if file.suffix.lower() in VIDEOS]
     stills = [file for file in files if file.suffix.lower() not in VIDEOS]
-    bar = iter(with_progress(stills, len(stills), "photos"))
-    while chunk := list(islice(bar, CHUNK)):
+    for chunk in _chunks(with_progress(stills, len(stills), "photos")):
         read = []
         for file in chunk:
             try:
-                own = None if given is None else given.get(file.name, np.empty((0, 4)))
+                own = None if given is None else given.of(file)
                 read.append((file, read_image(file, upright=True), own))
             except DataError as error:
                 failed.append(str(error))
                 print(f"left out: {error}")
-        found = predictor([image for _, image, _ in read], [own for _, _, own in read])
-        for (file, image, _), faces in zip(read, found, strict=True):
+        boxes = [np.empty((0, 4)) if given and own is None else own for _, _, own in read]
+        found = predictor([image for _, image, _ in read], boxes)
+        for (file, image, own), faces in zip(read, found, strict=True):
             save(_free_name(folder, file, ".png"), annotate(image, faces, predictor))
-            yield file, 0, faces
+            yield file, 0, faces, given is None or own is not None
     for video in videos:
         try:
-            yield from _video(predictor, video, folder)
+            for number, faces in _video(predictor, video, folder):
+                yield video, number, faces, True
         except DataError as error:
             failed.append(str(error))
             print(f"left out: {error}")
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Lists of up to `CHUNK` items."""
+    stream = iter(items)
+    while chunk := list(islice(stream, CHUNK)):
+        yield chunk
 
 
 def annotate(image: np.ndarray, faces: Sequence[Face], predictor: Predictor) -> np.ndarray:
@@ -155,9 +167,8 @@ def _free_name(folder: Path, file: Path, suffix: str) -> Path:
     return path
 
 
-def _video(
-    predictor: Predictor, file: Path, folder: Path
-) -> Iterator[tuple[Path, int, list[Face]]]:
+def _video(predictor: Predictor, file: Path, folder: Path) -> Iterator[tuple[int, list[Face]]]:
+    """(number, faces) of each frame; the video with its points is written along."""
     reader = cv2.VideoCapture(str(file))
     writer: Any = None
     try:
@@ -167,15 +178,14 @@ def _video(
             _frames(reader), frames if frames > 0 else None, f"{file.name} frames"
         )
         number = 0
-        for number, frame in enumerate(stream, 1):
-            faces = predictor(frame)
-            drawn = annotate(frame, faces, predictor)
-            if writer is None:
-                size = (frame.shape[1], frame.shape[0])
-                target = _free_name(folder, file, ".mp4")
-                writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-            writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-            yield file, number, faces
+        for chunk in _chunks(stream):
+            for frame, faces in zip(chunk, predictor(chunk), strict=True):
+                number += 1
+                if writer is None:
+                    writer = _writer(_free_name(folder, file, ".mp4"), rate, frame.shape)
+                drawn = annotate(frame, faces, predictor)
+                writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+                yield number, faces
         if number == 0:
             raise DataError(file, "not a video that can be decoded", "convert it to mp4")
         if number < frames:
@@ -184,6 +194,14 @@ def _video(
         reader.release()
         if writer is not None:
             writer.release()
+
+
+def _writer(path: Path, rate: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
+    codec = cv2.VideoWriter.fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(path), codec, rate, (shape[1], shape[0]))
+    if not writer.isOpened():
+        raise FacekpError(f"{path}: this OpenCV cannot write the video; is the disk writable?")
+    return writer
 
 
 def _frames(reader: cv2.VideoCapture) -> Iterator[np.ndarray]:
