@@ -19,7 +19,7 @@ from PIL import Image
 
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
-from facekp.detection import Detector, GivenBoxes, WholeImage
+from facekp.detection import CenterFaceDetector, Detector, GivenBoxes, WholeImage
 from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.geometry import (
     apply_map,
@@ -443,6 +443,16 @@ def test_checkpoints_of_others_are_refused(checkpoints: dict[str, Path], tmp_pat
     torch.save(good, path)
     with pytest.raises(DataError, match="do not fit"):
         Predictor.load(path)
+
+
+def test_centerface_needs_its_network(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"detector\.model is missing: give the centerface"):
+        CenterFaceDetector()
+    with pytest.raises(DataError, match=r"a\.onnx: no such file"):
+        CenterFaceDetector(str(tmp_path / "a.onnx"))
+    (tmp_path / "a.onnx").write_bytes(b"no network")
+    with pytest.raises(DataError, match=r"a\.onnx: not an ONNX network"):
+        CenterFaceDetector(str(tmp_path / "a.onnx"))
 
 
 def test_dlib_finds_a_drawn_face() -> None:
