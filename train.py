@@ -4,12 +4,14 @@ import hydra
 from omegaconf import DictConfig
 
 from facekp.config import readable_errors, register_resolvers
+from facekp.sweeps import one_job
 
 register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 @readable_errors
+@one_job
 def main(cfg: DictConfig) -> float:
     """Train as configured and return the monitored metric's best value."""
     from facekp.training import train

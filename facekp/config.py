@@ -11,8 +11,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from facekp.errors import ConfigError, FacekpError
@@ -145,8 +143,6 @@ def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig
         try:
             return function(config)
         except FacekpError as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # the other jobs of the sweep go on
             raise SystemExit(f"error: {error}") from None
 
     return wrapped

@@ -1,4 +1,4 @@
-"""A Lightning trainer that understands `gpus`."""
+"""A Lightning trainer that understands `gpus`, and its TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import pytorch_lightning as L
 import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
 
 from facekp.errors import ConfigError
 
@@ -39,6 +41,11 @@ def make_trainer(gpus: int | Sequence[int] = 0, **settings: Any) -> L.Trainer:
         enable_model_summary=False,
         **settings,
     )
+
+
+def tensorboards(trainer: L.Trainer) -> list[SummaryWriter]:
+    """The TensorBoard writers of a run; none where it keeps none."""
+    return [own.experiment for own in trainer.loggers if isinstance(own, TensorBoardLogger)]
 
 
 def _devices(gpus: int | Sequence[int]) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
+import shlex
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +28,9 @@ from facekp.data.datamodule import FaceDataModule
 from facekp.errors import ConfigError, FacekpError
 from facekp.module import KeypointModule
 from facekp.predictor import read_checkpoint
+from facekp.reports.run import RunReport
+from facekp.runs import RESULTS
+from facekp.trainer import tensorboards
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +54,7 @@ def train(cfg: DictConfig) -> float:
     """
     run_dir = Path(cfg.run_dir)
     check(cfg, run_dir)
+    started = time.perf_counter()
     L.seed_everything(cfg.seed, verbose=False)
 
     datamodule: FaceDataModule = build(cfg.dataset)
@@ -73,7 +80,11 @@ def train(cfg: DictConfig) -> float:
     ]
     if cfg.monitor not in monitorable:
         raise ConfigError(f"monitor={cfg.monitor}: choose one of {', '.join(monitorable)}")
-    callbacks = {name: build(node) for name, node in cfg.callbacks.items() if node}
+    callbacks = {
+        name: build(node)
+        for name, node in cfg.callbacks.items()
+        if node and (cfg.report or name != "pictures")
+    }
     logger = build(cfg.logger) if cfg.logger else False
     trainer: L.Trainer = build(
         cfg.trainer, callbacks=list(callbacks.values()), logger=logger, default_root_dir=run_dir
@@ -85,17 +96,39 @@ def train(cfg: DictConfig) -> float:
     history: pd.DataFrame = callbacks["history"].frame
     if cfg.monitor not in history or history[cfg.monitor].isna().all():
         raise FacekpError(f"{cfg.monitor} was never a number: lower model.optimizer.lr")
-    best = history.loc[history[cfg.monitor].idxmin()]
-    results = {name: float(value) for name, value in best.items()}
+    figures = history.loc[history[cfg.monitor].idxmin()].to_dict()
+    best_ckpt = run_dir / "checkpoints" / "best.ckpt"
     if datamodule.splits.get("test"):
-        best_ckpt = callbacks["best"].best_model_path
         tested = trainer.test(
             module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
         )
-        results |= tested[0]
+        figures |= tested[0]
+    results = {
+        "name": cfg.name,
+        "command": command(),
+        "monitor": cfg.monitor,
+        "epochs": len(history),
+        "seconds": time.perf_counter() - started,
+        **figures,
+    }
     if trainer.is_global_zero:
-        report(results, cfg, run_dir)
-    return results[cfg.monitor]
+        (run_dir / RESULTS).write_text(json.dumps(results, indent=2), encoding="utf-8")
+        if cfg.report:
+            module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
+            boards = tensorboards(trainer)
+            RunReport(
+                run_dir, module, datamodule, history, cfg.monitor, cfg.threshold, boards
+            ).write(results)
+        show(results, cfg, run_dir)
+    return float(results[cfg.monitor])
+
+
+def command() -> str:
+    """What to type to have this run again."""
+    if not HydraConfig.initialized():
+        return ""
+    overrides = (shlex.quote(text) for text in HydraConfig.get().overrides.task)
+    return " ".join(["python train.py", *overrides])
 
 
 def check(cfg: DictConfig, run_dir: Path) -> None:
@@ -195,7 +228,7 @@ def write_run_files(run_dir: Path, description: dict[str, Any]) -> None:
         (run_dir / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
-def report(results: dict[str, float], cfg: DictConfig, run_dir: Path) -> None:
+def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
     """Print the best epoch's figures and where the run's files are."""
     table = Table(title=f"{cfg.name}: epoch {results['epoch'] + 1:.0f}, best by {cfg.monitor}")
     table.add_column("metric")
@@ -206,10 +239,8 @@ def report(results: dict[str, float], cfg: DictConfig, run_dir: Path) -> None:
             percent = metric.startswith(("nme", "auc", "failure"))
             table.add_row(name, f"{100 * value:.2f} %" if percent else f"{value:.6g}")
     Console().print(table)
-    for line in (
-        f"run         {run_dir}",
-        f"checkpoint  {run_dir / 'checkpoints' / 'best.ckpt'}",
-        f"pictures    {run_dir / 'pictures'}",
-        f"curves      tensorboard --logdir {cfg.runs_dir}",
-    ):
-        print(line)
+    print(f"run         {run_dir}")
+    print(f"checkpoint  {run_dir / 'checkpoints' / 'best.ckpt'}")
+    if cfg.report:
+        print(f"report      {run_dir / 'report.html'}")
+    print(f"curves      tensorboard --logdir {cfg.runs_dir}")

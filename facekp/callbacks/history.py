@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as L
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
+
+from facekp.trainer import tensorboards
 
 
 class History(Callback):
@@ -38,11 +39,11 @@ class History(Callback):
         settings = flatten(
             {key: config.get(key) for key in ("model", "dataset", "trainer", "seed")}
         )
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero and config:
+        for board in tensorboards(trainer):
+            if trainer.is_global_zero and config:
                 metrics = dict.fromkeys(("val/mse", "val/mae_px", "val/nme_interocular"), 0)
                 for summary in hparams(settings, metrics):
-                    logger.experiment.file_writer.add_summary(summary)
+                    board._get_file_writer().add_summary(summary)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember that this epoch has validation figures."""
@@ -69,10 +70,9 @@ class History(Callback):
             for split in ("train", "val")
             if f"{split}/loss" in metrics
         }
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_scalars("loss", losses, trainer.current_epoch)
-                logger.experiment.add_scalar("lr", rate, trainer.current_epoch)
+        for board in tensorboards(trainer):
+            board.add_scalars("loss", losses, trainer.current_epoch)
+            board.add_scalar("lr", rate, trainer.current_epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Rows so far."""

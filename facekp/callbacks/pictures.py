@@ -1,4 +1,4 @@
-"""Pictures of what the network is shown and of what it finds."""
+"""Pictures of what the network is shown, and of what it finds as training goes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,32 @@ import numpy as np
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.dataset import KeypointDataset
-from facekp.draw import PREDICTION, TRUTH, draw_points, grid, label, save
-from facekp.geometry import denormalize_points
+from facekp.draw import (
+    PREDICTION,
+    TRUTH,
+    draw_box,
+    draw_points,
+    fit,
+    grid,
+    label,
+    picture_of_view,
+    save,
+)
 from facekp.metrics import nme, to_photo_pixels
+from facekp.trainer import tensorboards
 
 
 class Pictures(Callback):
-    """Saves sheets of faces as PNG, and shows them in TensorBoard.
+    """Saves sheets of faces, and shows them in TensorBoard.
 
-    `train_samples.png`: training faces as the network sees them, augmented, with their points.
-    `validation.png`: validation faces with truth (green) and prediction (red), after the last
-    epoch.
+    `data.jpg`: training photos as they lie on the disk, with their points and boxes.
+    `train_samples.jpg`: the same faces as the network sees them, augmented.
+    `validation.jpg`: a fixed choice of validation faces with truth (green) and prediction (red),
+    drawn anew after epochs 1, 2, 5, 10, 20, 50, ... and the last.
+    `epochs/0001.jpg`, ...: the first row of it, after each of these epochs.
 
     Args:
         folder: where the sheets go.
@@ -30,46 +41,64 @@ class Pictures(Callback):
         columns: of a sheet.
     """
 
-    def __init__(self, folder: str | Path, count: int = 16, columns: int = 4) -> None:
+    def __init__(self, folder: str | Path, count: int = 8, columns: int = 4) -> None:
         self.folder, self.count, self.columns = Path(folder), count, columns
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The training samples."""
+        """The training faces."""
         if not trainer.is_global_zero:
             return
         dataset = self._dataset(trainer, "train")
-        batch = dataset.__getitems__([(trainer.current_epoch, i) for i in self._spread(dataset)])
-        pictures = [
-            _picture(image, [(points, TRUTH)], dataset)
+        chosen = self._spread(dataset)
+        stored = []
+        for record in (dataset.records[index] for index in chosen):
+            assert record.keypoints is not None
+            photo = draw_box(record.load(3), record.bbox)
+            points = record.keypoints[dataset.points]
+            radius = max(photo.shape) / (120 if len(points) > 5 else 60)  # it is scaled down
+            stored.append(draw_points(photo, points, TRUTH, radius=radius))
+        height = round(300 * float(np.median([p.shape[0] / p.shape[1] for p in stored])))
+        self._show(trainer, "data", grid([fit(p, (height, 300)) for p in stored], self.columns))
+        batch = dataset.__getitems__([(trainer.current_epoch, index) for index in chosen])
+        seen = [
+            picture_of_view(image.numpy(), [(points.numpy(), TRUTH)], dataset.scheme)
             for image, points in zip(batch["image"], batch["keypoints"], strict=True)
         ]
-        self._show(trainer, "train_samples", pictures)
+        self._show(trainer, "train_samples", grid(seen, self.columns))
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The validation faces, by the network as it is at the end."""
-        if not trainer.is_global_zero:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The validation faces, after some epochs."""
+        epoch = trainer.current_epoch + 1
+        is_round = str(epoch).rstrip("0") in ("1", "2", "5")
+        if not trainer.is_global_zero or not (is_round or epoch == trainer.max_epochs):
             return
         dataset = self._dataset(trainer, "val")
-        batch = dataset.__getitems__([(0, i) for i in self._spread(dataset)])
+        batch = dataset.__getitems__([(0, index) for index in self._spread(dataset)])
         pl_module.eval()
         with torch.no_grad():
             predicted = pl_module(batch["image"].to(pl_module.device)).cpu()
-        size = dataset.view.size
+        pl_module.train()
         found, truth = (
-            to_photo_pixels(points, batch["to_photo"], size)
+            to_photo_pixels(points, batch["to_photo"], dataset.view.size)
             for points in (predicted, batch["keypoints"])
         )
-        errors = nme(found, truth, batch["interocular"])
-        pictures = [
+        errors = nme(found, truth, batch["interocular"]).tolist()
+        faces = [
             label(
-                _picture(image, [(points, TRUTH), (guess, PREDICTION)], dataset),
-                f"NME {100 * error:.1f} %",
+                picture_of_view(
+                    image.numpy(),
+                    [(points.numpy(), TRUTH), (guess.numpy(), PREDICTION)],
+                    dataset.scheme,
+                ),
+                f"epoch {epoch}: {100 * error:.1f} %",
             )
             for image, points, guess, error in zip(
-                batch["image"], batch["keypoints"], predicted, errors.tolist(), strict=True
+                batch["image"], batch["keypoints"], predicted, errors, strict=True
             )
         ]
-        self._show(trainer, "validation", pictures)
+        self._show(trainer, "validation", grid(faces, self.columns))
+        row = grid(faces[: self.columns], self.columns)
+        save(self.folder / f"epochs/{epoch:04d}.jpg", row)
 
     @staticmethod
     def _dataset(trainer: L.Trainer, split: str) -> KeypointDataset:
@@ -82,23 +111,7 @@ class Pictures(Callback):
         count = min(self.count, len(dataset))
         return np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
 
-    def _show(self, trainer: L.Trainer, name: str, pictures: list[np.ndarray]) -> None:
-        sheet = grid(pictures, self.columns)
-        save(self.folder / f"{name}.png", sheet)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(name, sheet, trainer.current_epoch, dataformats="HWC")
-
-
-def _picture(
-    image: torch.Tensor,
-    layers: list[tuple[torch.Tensor, tuple[int, int, int]]],
-    dataset: KeypointDataset,
-) -> np.ndarray:
-    """A view (C, H, W) uint8 with sets of normalised points on it, enlarged to be looked at."""
-    canvas = np.broadcast_to(image.permute(1, 2, 0).numpy(), (*image.shape[1:], 3))
-    canvas = draw_points(canvas, np.empty((0, 2)), scale=max(1.0, 320 / canvas.shape[1]))
-    for points, colour in layers:
-        pixels = denormalize_points(points.numpy().astype(float), canvas.shape[:2])
-        canvas = draw_points(canvas, pixels, colour, dataset.scheme)
-    return canvas
+    def _show(self, trainer: L.Trainer, name: str, sheet: np.ndarray) -> None:
+        save(self.folder / f"{name}.jpg", sheet)
+        for board in tensorboards(trainer):
+            board.add_image(name, sheet, trainer.current_epoch, dataformats="HWC")

@@ -57,6 +57,8 @@ class FaceDataModule(L.LightningDataModule, ABC):
     synthetic_name: ClassVar[str]
     box_kind: ClassVar[str]
     """What its boxes are: `image` (the whole of it) or the detector they were made with."""
+    source_kind: ClassVar[str]
+    """What a record's `source` is, e.g. `folder`."""
 
     def __init__(
         self,

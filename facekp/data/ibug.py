@@ -103,6 +103,7 @@ class IBUGDataModule(FaceDataModule):
     folder_name = "ibug_300W_large_face_landmark_dataset"
     synthetic_name = "synthetic_ibug"
     box_kind = "dlib"
+    source_kind = "folder"
     official_url = IBUG_ARCHIVE.urls[0]
 
     def __init__(

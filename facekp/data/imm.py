@@ -31,6 +31,16 @@ from facekp.landmarks import IMM58
 
 _NAME = re.compile(r"(\d+)-(\d+)[mf]")
 
+VIEWS = {
+    "1": "1 frontal, neutral",
+    "2": "2 frontal, happy",
+    "3": "3 turned to their right",
+    "4": "4 turned to their left",
+    "5": "5 frontal, spot light",
+    "6": "6 frontal, joker",
+}
+"""The six photographs of a person, as the official note has them."""
+
 
 def read_imm(folder: str | Path) -> list[FaceRecord]:
     """Read every `.asf` of an IMM folder; the box is the whole image.
@@ -59,7 +69,7 @@ def _read_face(path: Path) -> FaceRecord:
         keypoints=shape.keypoints(size),
         name=path.stem,
         group=named[1],
-        source=f"view {named[2]}",
+        source=VIEWS.get(named[2], f"view {named[2]}"),
         place=(path, None),
         size=size,
     )
@@ -77,6 +87,7 @@ class IMMDataModule(FaceDataModule):
     folder_name = "imm_face_db"
     synthetic_name = "synthetic_imm"
     box_kind = "image"
+    source_kind = "view"
     official_url = IMM_ARCHIVE.urls[0]
     protocol = "imm"
 

@@ -10,12 +10,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from facekp import figures
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.ibug import CHALLENGING_SOURCES, COMMON_SOURCES
 from facekp.data.records import FaceRecord
 from facekp.errors import ConfigError
+from facekp.evaluation import image_errors, summary
 from facekp.geometry import apply_map, denormalize_points, invert
-from facekp.landmarks import LandmarkScheme
 from facekp.predictor import Predictor
 from facekp.tasks.common import trained_on, with_progress
 
@@ -84,55 +85,16 @@ def evaluate(
     errors["network"].to_csv(folder / "errors.csv", index=False)
     metrics.to_csv(folder / "metrics.csv", index=False)
     (folder / "metrics.json").write_text(json.dumps(metrics.to_dict("records"), indent=2))
-    write_curve(
-        folder, {n: frame["nme_interocular"].to_numpy() for n, frame in errors.items()}, threshold
+    chart, curve = figures.error_curves(
+        {name: frame["nme_interocular"].to_numpy() for name, frame in errors.items()}, threshold
     )
+    curve.to_csv(folder / "curve.csv", index=False)
+    figures.save(chart, folder / "curve.png")
     show(metrics, f"{ckpt_path} on {split}")
     if datamodule.protocol == "dlib":
         print("dlib's split trains on most of 300-W's test images: these are not 300-W figures.")
     print(f"files in {folder}")
     return metrics
-
-
-def image_errors(
-    records: list[FaceRecord], found: np.ndarray, points: list[int], scheme: LandmarkScheme
-) -> pd.DataFrame:
-    """A row an image: name, source, MAE per coordinate in px, NME, NME of each region.
-
-    Args:
-        records: the faces, with points.
-        found: (N, K, 2) pixels of the photos.
-        points: indices of the K points in the scheme.
-        scheme: what the records' points are.
-    """
-    truth = np.stack([record.keypoints for record in records if record.keypoints is not None])
-    difference = found - truth[:, points]
-    normalised = np.linalg.norm(difference, axis=-1) / scheme.interocular(truth)[:, None]
-    columns = {
-        "image": [record.name for record in records],
-        "source": [record.source for record in records],
-        "mae_px": np.abs(difference).mean(axis=(1, 2)),
-        "nme_interocular": normalised.mean(axis=1),
-    }
-    for region, members in scheme.regions.items():
-        own = [at for at, point in enumerate(points) if point in members]
-        if own:
-            columns[f"nme_{region}"] = normalised[:, own].mean(axis=1)
-    return pd.DataFrame(columns)
-
-
-def summary(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """One row: count, means, AUC and failure rate at `threshold` of a table of image errors."""
-    error = errors["nme_interocular"]
-    row = {
-        "images": len(errors),
-        "mae_px": errors["mae_px"].mean(),
-        "nme_interocular": error.mean(),
-        f"auc_{threshold:g}_interocular": (1 - error / threshold).clip(lower=0).mean(),
-        f"failure_{threshold:g}_interocular": (error > threshold).mean(),
-    }
-    regions = errors.columns.drop(["image", "source", "mae_px", "nme_interocular"])
-    return pd.DataFrame([row | errors[regions].mean().to_dict()])
 
 
 def subsets(
@@ -149,31 +111,6 @@ def subsets(
     if not hard.any():
         return {"300-W common": common}
     return {"300-W common": common, "300-W challenging": hard, "300-W full": every}
-
-
-def write_curve(folder: Path, errors: dict[str, np.ndarray], threshold: float) -> None:
-    """Cumulative error curves as `curve.csv` and `curve.png`, to where nearly all images are in."""
-    from matplotlib.figure import Figure
-
-    end = max(threshold, *(float(np.quantile(values, 0.98)) for values in errors.values()))
-    grid = np.linspace(0, end, 201)
-    shares = {
-        name: (np.sort(values).searchsorted(grid, side="right") / len(values))
-        for name, values in errors.items()
-    }
-    pd.DataFrame({"nme_interocular": grid, **shares}).to_csv(folder / "curve.csv", index=False)
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, share in shares.items():
-        axes.plot(100 * grid, 100 * share, label=name, linewidth=2)
-    axes.set_xlabel("NME over the outer eye corners, %")
-    axes.set_ylabel("images with at most this error, %")
-    axes.axvline(100 * threshold, color="grey", linestyle="--", linewidth=1)
-    axes.set_xlim(0, 100 * end)
-    axes.set_ylim(0, 100)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    figure.savefig(folder / "curve.png", dpi=130)
 
 
 def show(metrics: pd.DataFrame, title: str) -> None:

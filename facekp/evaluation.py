@@ -1,0 +1,67 @@
+"""Judging found points face by face: tables of errors and their summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from facekp.data.records import FaceRecord
+from facekp.landmarks import LandmarkScheme
+
+
+def relative_errors(
+    records: Sequence[FaceRecord], found: np.ndarray, points: Sequence[int], scheme: LandmarkScheme
+) -> np.ndarray:
+    """Offsets (N, K, 2) of found points from the true ones, over the faces' inter-ocular distance.
+
+    Args:
+        records: the faces, with points.
+        found: (N, K, 2) pixels of the photos.
+        points: indices of the K points in the scheme.
+        scheme: what the records' points are.
+    """
+    truth = np.stack([record.keypoints for record in records if record.keypoints is not None])
+    return (found - truth[:, points]) / scheme.interocular(truth)[:, None, None]
+
+
+def image_errors(
+    records: Sequence[FaceRecord], found: np.ndarray, points: Sequence[int], scheme: LandmarkScheme
+) -> pd.DataFrame:
+    """A row an image: name, source, MAE per coordinate in px, NME, NME of each region.
+
+    Args:
+        records: the faces, with points.
+        found: (N, K, 2) pixels of the photos.
+        points: indices of the K points in the scheme.
+        scheme: what the records' points are.
+    """
+    truth = np.stack([record.keypoints for record in records if record.keypoints is not None])
+    difference = found - truth[:, points]
+    normalised = np.linalg.norm(relative_errors(records, found, points, scheme), axis=-1)
+    columns = {
+        "image": [record.name for record in records],
+        "source": [record.source for record in records],
+        "mae_px": np.abs(difference).mean(axis=(1, 2)),
+        "nme_interocular": normalised.mean(axis=1),
+    }
+    for region, members in scheme.regions.items():
+        own = [at for at, point in enumerate(points) if point in members]
+        if own:
+            columns[f"nme_{region}"] = normalised[:, own].mean(axis=1)
+    return pd.DataFrame(columns)
+
+
+def summary(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """One row: count, means, AUC and failure rate at `threshold` of a table of image errors."""
+    error = errors["nme_interocular"]
+    row = {
+        "images": len(errors),
+        "mae_px": errors["mae_px"].mean(),
+        "nme_interocular": error.mean(),
+        f"auc_{threshold:g}_interocular": (1 - error / threshold).clip(lower=0).mean(),
+        f"failure_{threshold:g}_interocular": (error > threshold).mean(),
+    }
+    regions = errors.columns.drop(["image", "source", "mae_px", "nme_interocular"])
+    return pd.DataFrame([row | errors[regions].mean().to_dict()])

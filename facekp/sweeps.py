@@ -1,0 +1,65 @@
+"""Jobs of a sweep: one that fails takes no other along, and all end up in one report."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import shlex
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from facekp.errors import FacekpError
+from facekp.runs import ERROR
+
+log = logging.getLogger(__name__)
+
+
+def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
+    """Decorate what runs one job of a sweep: its error is kept in the job's folder as `error.txt`.
+
+    The result is then nan; on its own (without `-m`), the function raises as always.
+    """
+
+    @functools.wraps(function)
+    def wrapped(config: DictConfig) -> float:
+        hydra = HydraConfig.get()
+        if hydra.mode != RunMode.MULTIRUN:
+            return function(config)
+        error_file = Path(hydra.runtime.output_dir) / ERROR
+        error_file.unlink(missing_ok=True)
+        try:
+            return function(config)
+        except Exception as error:  # the other jobs go on
+            text = f"error: {error}" if isinstance(error, FacekpError) else traceback.format_exc()
+            error_file.write_text(text, encoding="utf-8")
+            log.error(text)
+            return math.nan
+
+    return wrapped
+
+
+class SweepReport(Callback):
+    """Hydra's callback that writes the report after the last job; failed jobs end it with 1."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Write `sweep.csv` and `report.html`."""
+        from facekp.reports.sweep import PAGE, write_sweep_report
+
+        folder = Path(config.hydra.sweep.dir)
+        command = " ".join(["python", Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])
+        jobs = write_sweep_report(folder, command)
+        print(f"sweep       {folder / 'sweep.csv'}")
+        print(f"report      {folder / PAGE}")
+        failed = jobs[jobs["status"] != "done"]
+        if len(failed):
+            names = ", ".join(sorted(failed["job"]))
+            sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed: {names}; see their {ERROR}")
