@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from facekp.landmarks import LandmarkScheme
 
@@ -91,8 +91,8 @@ def loss_curves(history: pd.DataFrame, monitor: str) -> Figure:
             )
     best = int(epochs.iloc[history[monitor].argmin()])
     axes.axvline(best, color=BASELINE, ls="--", lw=1, label=f"best {monitor}: epoch {best}")
-    axes.set_yscale("log")
-    axes.yaxis.set_minor_formatter("")
+    shown = [column for column in ("train/loss", "val/loss") if column in history]
+    _logarithmic(axes, "y", history[shown].to_numpy())
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -178,17 +178,23 @@ def errors_by_source(errors: pd.DataFrame, unit: str) -> Figure:
     axes = figure.subplots()
     _strips(axes, groups, vertical=False)
     axes.invert_yaxis()
-    axes.set_xscale("log")
+    _logarithmic(axes, "x", errors.nme_interocular.to_numpy())
     axes.set_xlabel("NME over the outer eye corners, %")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}" if _narrow(errors.nme_interocular) else "")
     axes.set_ylabel(unit)
     return figure
 
 
-def _narrow(values: pd.Series) -> bool:
-    """Whether a logarithmic axis would show hardly a power of ten."""
-    return bool(values.max() / max(values.min(), 1e-12) < 30)
+def _logarithmic(axes: Axes, which: str, values: np.ndarray) -> None:
+    """Make axis `x` or `y` logarithmic, with numbers on it also where it spans no power of ten."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return
+    getattr(axes, f"set_{which}scale")("log")
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_formatter("{x:g}")
+    narrow = positive.max() / positive.min() < 30
+    axis.set_minor_locator(LogLocator(subs=(2, 3, 5) if narrow else tuple(range(2, 10))))
+    axis.set_minor_formatter("{x:g}" if narrow else "")
 
 
 def _strips(axes: Axes, groups: Sequence[tuple[str, pd.Series]], vertical: bool) -> None:
@@ -222,7 +228,7 @@ def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
     """A metric by epoch of several runs, best first; the ten best are named."""
     figure = _figure(8, 4)
     axes = figure.subplots()
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(histories)))
+    colours = mpl.colormaps["turbo"](np.linspace(0.9, 0.1, len(histories)))
     for place, (name, history) in reversed(list(enumerate(histories.items()))):
         there = history[monitor].notna()
         axes.plot(
@@ -233,7 +239,7 @@ def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
             marker="o" if there.sum() == 1 else "",
             label=name if place < 10 else None,
         )
-    axes.set_yscale("log")
+    _logarithmic(axes, "y", np.concatenate([own[monitor] for own in histories.values()]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(monitor)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -245,27 +251,25 @@ def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
 
 
 @mpl.rc_context(_STYLE)
-def sweep_effects(table: pd.DataFrame, settings: Sequence[str], monitor: str) -> Figure:
+def sweep_effects(jobs: pd.DataFrame, settings: Sequence[str], monitor: str) -> Figure:
     """What each setting of a sweep does: every run's best value by the setting's, and the median.
 
     Args:
-        table: a row a run, with a column each for the settings and the monitored metric.
+        jobs: a row a run, with a column each for the settings, and `best`.
         settings: the columns that differ between runs.
-        monitor: the metric's column.
+        monitor: name of the metric.
     """
     columns = min(2, len(settings))
     rows = -(-len(settings) // columns)
     figure = _figure(4.4 * columns, 3.1 * rows)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, setting in zip(grid.flat, settings, strict=False):
-        groups = [(str(value), own) for value, own in table.groupby(setting)[monitor]]
+        groups = [(str(value), own) for value, own in jobs.groupby(setting)["best"]]
         _strips(axes, groups, vertical=True)
-        axes.set_yscale("log")
-        if _narrow(table[monitor]):
-            axes.yaxis.set_minor_formatter("{x:.2g}")
+        _logarithmic(axes, "y", jobs["best"].to_numpy())
         axes.set_xlabel(setting)
     for axes in grid[:, 0]:
-        axes.set_ylabel(monitor)
+        axes.set_ylabel(f"lowest {monitor}")
     for axes in list(grid.flat)[len(settings) :]:
         axes.axis("off")
     return figure

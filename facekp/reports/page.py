@@ -98,7 +98,7 @@ def table(
         kind = Markup(' class="number"') if name in numeric else ""
         return Markup("<{0}{1}>{2}</{0}>").format(tag, kind, value)
 
-    head = Markup().join(cell(name, name.replace("_", " "), "th") for name in frame.columns)
+    head = Markup().join(cell(name, name, "th") for name in frame.columns)
     lines = []
     for number, values in enumerate(frame.itertuples(index=False)):
         cells = Markup().join(
@@ -112,9 +112,14 @@ def table(
     )
 
 
-def folded(summary: str, text: str) -> Markup:
-    """Text as it is, to be opened."""
-    return Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(summary, text)
+def plain(text: str) -> Markup:
+    """Text as it is."""
+    return Markup("<pre>{}</pre>").format(text)
+
+
+def folded(summary: str, content: Markup) -> Markup:
+    """An element that is to be opened first."""
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, content)
 
 
 def link(target: str, text: str) -> Markup:

@@ -21,10 +21,12 @@ from facekp.evaluation import image_errors, relative_errors, summary
 from facekp.geometry import apply_map, denormalize_points, invert
 from facekp.imaging import read_image
 from facekp.module import KeypointModule, to_network
-from facekp.reports.page import Section, chart, folded, photo, row, table, write_page
+from facekp.reports.page import Section, chart, folded, photo, plain, row, table, write_page
 
 COUNT = 8
 """Faces in each of the sheets of best, worst and random ones."""
+LONG = 24
+"""Tables with more rows are to be opened first."""
 
 
 class RunReport:
@@ -215,18 +217,15 @@ class RunReport:
         images = to_network(torch.from_numpy(views[middle : middle + 1])).to(self.module.device)
         layers = inspection.layer_table(network, images)
         layers.to_csv(self.pictures / "layers.csv", index=False)
-        total = {
-            "layer": "in all",
-            "type": "",
-            "output": "",
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "multiply_adds": layers.multiply_adds.sum(),
-        }
-        shown = pd.concat([layers, pd.DataFrame([total])], ignore_index=True)
         counts = dict.fromkeys(("parameters", "multiply_adds"), "{:,}".format)
-        sections = [
-            Section("The network", "For one face.", [table(shown, counts)]),
-        ]
+        text = (
+            f"{type(network).__name__}: {layers.parameters.sum():,} parameters and "
+            f"{layers.multiply_adds.sum() / 1e6:,.1f} million multiply-adds a face."
+        )
+        parts = table(layers, counts)
+        if len(layers) > LONG:
+            parts = folded(f"All {len(layers)} layers", parts)
+        sections = [Section("The network", text, [parts])]
         filters = [
             self._picture(
                 inspection.filter_sheet(convolution),
@@ -273,9 +272,11 @@ class RunReport:
         environment.pop("mean_shape", None)
         dump: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
         return [
-            folded("Configuration", yaml.safe_dump(kept["config"], **dump)),
-            folded("Versions, data and machine", yaml.safe_dump(environment, **dump)),
-            folded("Figures by epoch", self.history.to_csv(index=False, float_format="%.6g")),
+            folded("Configuration", plain(yaml.safe_dump(kept["config"], **dump))),
+            folded("Versions, data and machine", plain(yaml.safe_dump(environment, **dump))),
+            folded(
+                "Figures by epoch", plain(self.history.to_csv(index=False, float_format="%.6g"))
+            ),
         ]
 
     def _chart(self, figure: figures.Figure, name: str) -> Any:

@@ -104,13 +104,13 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
 
 
 def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
-    shown = jobs.drop(columns=["monitor"]).rename(columns={"best": "best value"})
+    shown = jobs.drop(columns=["monitor"])
     if jobs["error"].isna().all():
         shown = shown.drop(columns="error")
     reports = {job for job in jobs["job"] if (folder / job / PAGE).is_file()}
     formats = {
         "job": lambda job: link(f"{job}/{PAGE}", job) if job in reports else job,
-        "best value": "{:.4g}".format,
+        "best": "{:.4g}".format,
         "seconds": "{:.0f}".format,
         "best_epoch": "{:.0f}".format,
         "epochs": "{:.0f}".format,
@@ -136,7 +136,7 @@ def _experiment(folder: Path, name: str, jobs: pd.DataFrame, settings: list[str]
     curves = chart(figures.sweep_curves(histories, monitor), f"curves-{name}")
     sections = [Section(f"{name}: curves", f"{monitor} by epoch.", [curves])]
     if differing:
-        effects = chart(figures.sweep_effects(jobs, differing, "best"), f"effects-{name}")
+        effects = chart(figures.sweep_effects(jobs, differing, monitor), f"effects-{name}")
         text = f"The lowest {monitor} of every job by its settings; a bar marks the median."
         sections.append(Section(f"{name}: what each setting does", text, [effects]))
     return sections
