@@ -3,6 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
+from facekp.checks import check
 from facekp.config import readable_errors, register_resolvers
 from facekp.sweeps import one_job
 
@@ -14,7 +15,8 @@ register_resolvers()
 @one_job
 def main(cfg: DictConfig) -> float:
     """Train as configured and return the monitored metric's best value."""
-    from facekp.training import train
+    check(cfg)
+    from facekp.training import train  # takes seconds to import
 
     return train(cfg)
 

@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--every", default=14, type=int, help="take every so-manyth iBUG entry")
     given = parser.parse_args()
     photos = faces_by_photo(given.data_dir / "photos/photos.xml")
-    xml = given.data_dir / IBUGDataModule.folder_name / "labels_ibug_300W_train.xml"
+    xml = given.data_dir / IBUGDataModule.source.folder_name / "labels_ibug_300W_train.xml"
     crops = faces_by_photo(xml, given.every)
     detectors: dict[str, tuple[Callable[[], Detector], str]] = {
         "dlib, as it is": (partial(DlibDetector, upsample=0), "Boost, in dlib"),

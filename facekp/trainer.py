@@ -12,7 +12,8 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from facekp.errors import ConfigError
+from facekp.callbacks.checkpoint import WholeCheckpointIO
+from facekp.checks import no_gpu, wanted_gpus
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def make_trainer(gpus: int | Sequence[int] = 0, **settings: Any) -> L.Trainer:
         **_devices(gpus),
         # Our sampler parts the data itself, without counting a sample twice.
         use_distributed_sampler=False,
+        plugins=[WholeCheckpointIO()],
         enable_progress_bar=False,
         enable_model_summary=False,
         **settings,
@@ -50,16 +52,11 @@ def tensorboards(trainer: L.Trainer) -> list[SummaryWriter]:
 
 def _devices(gpus: int | Sequence[int]) -> dict[str, Any]:
     available = torch.cuda.device_count()
-    if isinstance(gpus, bool) or not isinstance(gpus, int | Sequence) or isinstance(gpus, str):
-        raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
-    if gpus == 0:
+    wanted = wanted_gpus(gpus)
+    if not wanted:
         if available:
             log.info("training on the CPU; trainer.gpus=1 uses the GPU of this machine")
         return {"accelerator": "cpu", "devices": 1}
-    wanted = range(gpus) if isinstance(gpus, int) and gpus > 0 else gpus if gpus != -1 else range(1)
-    if isinstance(wanted, int) or any(not 0 <= index < available for index in wanted):
-        raise ConfigError(
-            f"trainer.gpus={gpus}: torch finds {available} CUDA GPUs here; trainer.gpus=0 "
-            "trains on the CPU"
-        )
-    return {"accelerator": "gpu", "devices": gpus if isinstance(gpus, int) else list(gpus)}
+    if any(not 0 <= index < available for index in wanted):
+        raise no_gpu(gpus, available)
+    return {"accelerator": "gpu", "devices": gpus if isinstance(gpus, int) else list(wanted)}

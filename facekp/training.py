@@ -16,8 +16,7 @@ import pandas as pd
 import pytorch_lightning as L
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +25,7 @@ from facekp.callbacks.history import flatten
 from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.errors import ConfigError, FacekpError
+from facekp.files import write_text
 from facekp.module import KeypointModule
 from facekp.predictor import read_checkpoint
 from facekp.reports.run import RunReport
@@ -53,7 +53,6 @@ def train(cfg: DictConfig) -> float:
         FacekpError: a setting or a data file that cannot work.
     """
     run_dir = Path(cfg.run_dir)
-    check(cfg, run_dir)
     started = time.perf_counter()
     L.seed_everything(cfg.seed, verbose=False)
 
@@ -112,7 +111,7 @@ def train(cfg: DictConfig) -> float:
         **figures,
     }
     if trainer.is_global_zero:
-        (run_dir / RESULTS).write_text(json.dumps(results, indent=2), encoding="utf-8")
+        write_text(run_dir / RESULTS, json.dumps(results, indent=2))
         if cfg.report:
             module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
             boards = tensorboards(trainer)
@@ -129,37 +128,6 @@ def command() -> str:
         return ""
     overrides = (shlex.quote(text) for text in HydraConfig.get().overrides.task)
     return " ".join(["python train.py", *overrides])
-
-
-def check(cfg: DictConfig, run_dir: Path) -> None:
-    """Refuse what cannot work before anything is read or written."""
-    if not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise ConfigError(f"seed={cfg.seed}: give a whole number from 0 on")
-    if cfg.trainer.max_epochs < 1:
-        raise ConfigError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1 is needed")
-    for own, network in (("channels", "in_channels"), ("input_size", "input_size")):
-        if cfg.dataset[own] != cfg.model[network]:
-            raise ConfigError(
-                f"dataset.{own}={cfg.dataset[own]} but model.{network}={cfg.model[network]}: set "
-                "the model's, the data set follows"
-            )
-    several = cfg.trainer.gpus not in (0, 1) and not (
-        isinstance(cfg.trainer.gpus, ListConfig) and len(cfg.trainer.gpus) == 1
-    )
-    if several and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise ConfigError(
-            f"trainer.gpus={cfg.trainer.gpus} in a sweep: a run on several devices starts its own "
-            "command again, which a sweeper would take for another job; use one device a job"
-        )
-    if cfg.ckpt_path:
-        folder = run_dir.absolute() / "checkpoints"
-        if not Path(cfg.ckpt_path).is_file():
-            raise ConfigError(f"ckpt_path={cfg.ckpt_path}: there is no such file")
-        if Path(cfg.ckpt_path).absolute().parent != folder or not (folder / "best.ckpt").is_file():
-            raise ConfigError(
-                f"ckpt_path={cfg.ckpt_path}: a run goes on in its own folder, with its best.ckpt; "
-                "give RUN/checkpoints/last.ckpt of a whole run, not in a sweep"
-            )
 
 
 # What may differ in a resumed run: where things are, and how fast they are read.
@@ -225,7 +193,7 @@ def write_run_files(run_dir: Path, description: dict[str, Any]) -> None:
     rest = {key: value for key, value in description.items() if key != "config"}
     for name, content in (("config", description["config"]), ("environment", rest)):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        (run_dir / f"{name}.yaml").write_text(text, encoding="utf-8")
+        write_text(run_dir / f"{name}.yaml", text)
 
 
 def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:

@@ -65,6 +65,7 @@ def composed(*overrides: str) -> DictConfig:
 @pytest.fixture
 def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
     """Trains the nose net on 18 drawn faces; returns the metric and the run's folder."""
+    from facekp.checks import check
     from facekp.training import train
 
     def _run(name: str, *overrides: str) -> tuple[float, Path]:
@@ -79,6 +80,7 @@ def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
             f"run_dir={folder}",
             *overrides,
         )
+        check(cfg)
         return train(cfg), folder
 
     return _run

@@ -109,7 +109,7 @@ def test_300w_protocol_goes_by_folder_without_twins(ibug_data: Path) -> None:
 
 
 def test_test_half_without_points(ibug_data: Path, tmp_path: Path) -> None:
-    name = IBUGDataModule.folder_name
+    name = IBUGDataModule.source.folder_name
     shutil.copytree(ibug_data / name, tmp_path / name)
     (tmp_path / name / "labels_ibug_300W_test.xml").unlink()
     module = ibug(tmp_path)
@@ -163,7 +163,7 @@ def test_points_land_on_the_same_spot_whatever_the_augmentation(ibug_data: Path)
 
 
 def test_cache_modes_agree_and_notice_changes(imm_data: Path, tmp_path: Path) -> None:
-    name = IMMDataModule.folder_name
+    name = IMMDataModule.source.folder_name
     shutil.copytree(imm_data / name, tmp_path / name)
     cache = tmp_path / "cache"
 
@@ -194,7 +194,7 @@ def test_two_jobs_may_build_the_cache_at_once(imm_data: Path, tmp_path: Path) ->
 
 
 def test_broken_image_stops_the_cache_and_leaves_nothing(imm_data: Path, tmp_path: Path) -> None:
-    name = IMMDataModule.folder_name
+    name = IMMDataModule.source.folder_name
     shutil.copytree(imm_data / name, tmp_path / name)
     path = tmp_path / name / "02-3m.jpg"
     path.write_bytes(path.read_bytes()[:3000])
@@ -251,9 +251,9 @@ def test_drawn_sets_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
 
 def test_drawn_files_hold_the_exact_points(imm_data: Path, ibug_data: Path) -> None:
     _, points = draw_imm_face(1, 3, 0)
-    path = next((imm_data / IMMDataModule.folder_name).glob("01-3*.asf"))
+    path = next((imm_data / IMMDataModule.source.folder_name).glob("01-3*.asf"))
     np.testing.assert_allclose(read_asf(path).keypoints((480, 640)), points, atol=1e-4)
-    folder = ibug_data / IBUGDataModule.folder_name
+    folder = ibug_data / IBUGDataModule.source.folder_name
     face, twin = read_dlib_xml(folder / "labels_ibug_300W_train.xml")[:2]
     np.testing.assert_allclose(face.keypoints, draw_ibug_face(0, 0)[1], atol=1e-4)
     width = Image.open(folder / twin.file).width

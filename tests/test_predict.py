@@ -81,7 +81,7 @@ def description(checkpoints: dict[str, Path]) -> dict:
 def test_known_points_come_out_of_the_competition_file(
     description: dict, ibug_data: Path, tmp_path: Path
 ) -> None:
-    records = read_ibug(ibug_data / IBUGDataModule.folder_name / "labels_ibug_300W_test.xml")
+    records = read_ibug(ibug_data / IBUGDataModule.source.folder_name / "labels_ibug_300W_test.xml")
     boxes = [record.bbox for record in records]
     boxes[0] = boxes[0] - 200.0  # far out of the image
     predictor = oracle(description, lambda: truth, batch_size=len(records))
@@ -241,7 +241,7 @@ def test_broken_file_is_reported_and_the_rest_goes_on(
 def test_given_boxes_by_xml_and_csv(
     checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
 ) -> None:
-    folder = ibug_data / IBUGDataModule.folder_name
+    folder = ibug_data / IBUGDataModule.source.folder_name
     record = read_ibug(folder / "labels_ibug_300W_test.xml")[0]
     (tmp_path / "b.csv").write_text(
         "file,left,top,right,bottom\n"

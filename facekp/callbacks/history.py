@@ -10,6 +10,7 @@ import pytorch_lightning as L
 from pytorch_lightning.callbacks import Callback
 from torch.utils.tensorboard.summary import hparams
 
+from facekp.files import write_text
 from facekp.trainer import tensorboards
 
 
@@ -62,9 +63,7 @@ class History(Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": rate, **metrics}
         self.rows = [r for r in self.rows if r["epoch"] < trainer.current_epoch] + [row]
-        scratch = self.path.with_suffix(".tmp")
-        self.frame.to_csv(scratch, index=False)
-        scratch.replace(self.path)
+        write_text(self.path, self.frame.to_csv(index=False))
         losses = {
             split: metrics[f"{split}/loss"]
             for split in ("train", "val")

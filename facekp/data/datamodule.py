@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from facekp.augmentation import Augmentation
 from facekp.data.dataset import Batch, EpochSampler, KeypointDataset, View
 from facekp.data.records import FaceRecord
-from facekp.errors import ConfigError, DataError
+from facekp.data.sources import Source
+from facekp.errors import ConfigError
 from facekp.geometry import apply_map, box_of_points, normalize_points, relative_box
 from facekp.landmarks import LandmarkScheme
 
@@ -34,7 +35,7 @@ def default_cache_dir() -> Path:
 
 
 class FaceDataModule(L.LightningDataModule, ABC):
-    """Base of the data modules. A subclass names its scheme and folder and reads its splits.
+    """Base of the data modules. A subclass names its scheme and source and reads its splits.
 
     Args:
         data_dir: folder that holds the data set's folder.
@@ -53,8 +54,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
     """
 
     scheme: ClassVar[LandmarkScheme]
-    folder_name: ClassVar[str]
-    synthetic_name: ClassVar[str]
+    source: ClassVar[Source]
     box_kind: ClassVar[str]
     """What its boxes are: `image` (the whole of it) or the detector they were made with."""
     source_kind: ClassVar[str]
@@ -106,7 +106,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
     @property
     def folder(self) -> Path:
         """Folder of the data set inside `data_dir`."""
-        return self.data_dir / self.folder_name
+        return self.data_dir / self.source.folder_name
 
     @property
     def num_keypoints(self) -> int:
@@ -136,22 +136,9 @@ class FaceDataModule(L.LightningDataModule, ABC):
         Raises:
             DataError: the folder is missing and `download` is off.
         """
-        if self.folder.is_dir():
-            return
-        if not self.download:
-            raise DataError(
-                self.folder,
-                "the data set is not here",
-                f"set data_dir= or FACEKP_DATA_DIR to the folder that holds {self.folder_name}/, "
-                f"fetch {self.official_url} and unpack it there (dataset.download=true does both), "
-                f"or use dataset={self.synthetic_name}, drawn faces that need nothing",
-            )
-        self.fetch()
-
-    @property
-    @abstractmethod
-    def official_url(self) -> str:
-        """Where the official archive is."""
+        if self.download and not self.folder.is_dir():
+            self.fetch()
+        self.source.require(self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations; images are decoded when a loader is first asked for."""

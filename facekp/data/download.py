@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import pooch
 
 from facekp.data.dlib_xml import read_dlib_xml
+from facekp.data.sources import IBUG, IMM
 from facekp.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -75,23 +76,8 @@ def verify_ibug(folder: Path) -> None:
 _IBUG = "labels_ibug_300W_{}"
 _IMM_SHA256 = "17815afe5424dff5e1edf9417c80ec3b3982230fe7e914f331296395fd6b27b1"
 
-IMM_ARCHIVE = Archive(
-    urls=(
-        "http://www2.imm.dtu.dk/~aam/datasets/imm_face_db.zip",
-        "https://web.archive.org/web/20210305094647/http://www2.imm.dtu.dk/~aam/datasets/imm_face_db.tar.gz",
-        "http://datasets.openimaj.org/imm_face_db.zip",
-    ),
-    marker="01-1m.asf",
-    verify=verify_imm,
-)
-IBUG_ARCHIVE = Archive(
-    urls=(
-        "http://dlib.net/files/data/ibug_300W_large_face_landmark_dataset.tar.gz",
-        "https://people.eecs.berkeley.edu/~zhecao/ibug_300W_large_face_landmark_dataset.zip",
-    ),
-    marker="labels_ibug_300W_train.xml",
-    verify=verify_ibug,
-)
+IMM_ARCHIVE = Archive(IMM.urls, marker="01-1m.asf", verify=verify_imm)
+IBUG_ARCHIVE = Archive(IBUG.urls, marker="labels_ibug_300W_train.xml", verify=verify_ibug)
 
 
 def fetch_archive(archive: Archive, folder: Path) -> None:

@@ -19,6 +19,7 @@ from facekp.data.datamodule import FaceDataModule, Splits, by, split_groups
 from facekp.data.dlib_xml import read_dlib_xml
 from facekp.data.download import IBUG_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
+from facekp.data.sources import IBUG
 from facekp.errors import ConfigError, DataError
 from facekp.landmarks import IBUG68
 
@@ -100,11 +101,9 @@ class IBUGDataModule(FaceDataModule):
     """
 
     scheme = IBUG68
-    folder_name = "ibug_300W_large_face_landmark_dataset"
-    synthetic_name = "synthetic_ibug"
+    source = IBUG
     box_kind = "dlib"
     source_kind = "folder"
-    official_url = IBUG_ARCHIVE.urls[0]
 
     def __init__(
         self, *, split: str = "dlib", val_fraction: float = 0.2, split_seed: int = 0, **settings

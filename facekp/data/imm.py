@@ -24,6 +24,7 @@ from facekp.data.asf import read_asf
 from facekp.data.datamodule import FaceDataModule, Splits
 from facekp.data.download import IMM_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
+from facekp.data.sources import IMM
 from facekp.errors import ConfigError, DataError
 from facekp.geometry import whole_image_box
 from facekp.imaging import image_size
@@ -84,11 +85,9 @@ class IMMDataModule(FaceDataModule):
     """
 
     scheme = IMM58
-    folder_name = "imm_face_db"
-    synthetic_name = "synthetic_imm"
+    source = IMM
     box_kind = "image"
     source_kind = "view"
-    official_url = IMM_ARCHIVE.urls[0]
     protocol = "imm"
 
     def __init__(self, *, val_people: Sequence[int] = tuple(range(33, 41)), **settings) -> None:

@@ -208,7 +208,7 @@ class SyntheticIMMDataModule(IMMDataModule):
         """Draw the faces, the first time."""
         people = range(1, self.people + 1)
         write = partial(write_synthetic_imm, people=people, seed=self.faces_seed)
-        drawn_once(write, self.data_dir, self.folder_name)
+        drawn_once(write, self.data_dir, self.source.folder_name)
 
 
 class SyntheticIBUGDataModule(IBUGDataModule):
@@ -232,4 +232,4 @@ class SyntheticIBUGDataModule(IBUGDataModule):
     def prepare_data(self) -> None:
         """Draw the faces, the first time."""
         write = partial(write_synthetic_ibug, count=self.count, seed=self.faces_seed)
-        drawn_once(write, self.data_dir, self.folder_name)
+        drawn_once(write, self.data_dir, self.source.folder_name)

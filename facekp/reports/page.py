@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from facekp.figures import to_svg
+from facekp.files import write_text
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def write_page(
     text = template.render(
         title=title, subtitle=subtitle, command=command, cards=cards, sections=sections
     )
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def chart(figure: Figure, name: str, caption: str = "") -> Markup:

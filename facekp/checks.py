@@ -1,0 +1,89 @@
+"""What can be known to be wrong with a configuration before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from facekp.data.sources import SOURCES
+from facekp.errors import ConfigError
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what cannot work, before anything is read or written.
+
+    Raises:
+        ConfigError: a setting, or a device or checkpoint that is not there.
+        DataError: the data set is not there.
+    """
+    for name, value, least in (
+        ("seed", cfg.seed, 0),
+        ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
+        ("dataset.batch_size", cfg.dataset.batch_size, 1),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name}={value}: give a whole number, at least {least}")
+    for own, network in (("channels", "in_channels"), ("input_size", "input_size")):
+        if cfg.dataset[own] != cfg.model[network]:
+            raise ConfigError(
+                f"dataset.{own}={cfg.dataset[own]} but model.{network}={cfg.model[network]}: set "
+                "the model's, the data set follows"
+            )
+    _check_devices(cfg)
+    if cfg.ckpt_path:
+        _check_checkpoint(cfg.ckpt_path, Path(cfg.run_dir))
+    source = SOURCES.get(str(cfg.dataset.get("_target_")).rpartition(".")[2])
+    if source and not cfg.dataset.download:
+        source.require(cfg.dataset.data_dir)
+
+
+def _check_devices(cfg: DictConfig) -> None:
+    gpus = OmegaConf.to_object(cfg).get("trainer", {}).get("gpus")  # type: ignore[union-attr]
+    several = gpus not in (0, 1) and not (isinstance(gpus, list) and len(gpus) == 1)
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if several and sweeping:
+        raise ConfigError(
+            f"trainer.gpus={gpus} in a sweep: a run on several devices starts its own "
+            "command again, which a sweeper would take for another job; use one device a job"
+        )
+    wanted = wanted_gpus(gpus)
+    if wanted and not any(Path("/dev").glob("nvidia[0-9]*")) and os.name == "posix":
+        raise no_gpu(gpus, 0)
+
+
+def wanted_gpus(gpus: object) -> Sequence[int]:
+    """Indices that `trainer.gpus` asks for; of -1, the first alone, as their number is unknown.
+
+    Raises:
+        ConfigError: neither a number nor a list of indices.
+    """
+    numbers: list[Any] = list(gpus) if isinstance(gpus, list | tuple | ListConfig) else [gpus]
+    if not numbers or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
+        raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
+    if isinstance(gpus, int):
+        return range(1 if gpus == -1 else gpus)
+    return numbers
+
+
+def no_gpu(gpus: object, found: int) -> ConfigError:
+    """The error for GPUs that are not there."""
+    return ConfigError(
+        f"trainer.gpus={gpus}: there are {found} CUDA GPUs here; trainer.gpus=0 trains on the CPU"
+    )
+
+
+def _check_checkpoint(ckpt_path: str, run_dir: Path) -> None:
+    folder = run_dir.absolute() / "checkpoints"
+    if not Path(ckpt_path).is_file():
+        raise ConfigError(f"ckpt_path={ckpt_path}: there is no such file")
+    if Path(ckpt_path).absolute().parent != folder or not (folder / "best.ckpt").is_file():
+        raise ConfigError(
+            f"ckpt_path={ckpt_path}: a run goes on in its own folder, with its best.ckpt; "
+            "give RUN/checkpoints/last.ckpt of a whole run, not in a sweep"
+        )
