@@ -1,10 +1,13 @@
 """Train a keypoint network: `python train.py experiment=part3 trainer.gpus=1`."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
 from facekp.checks import check
-from facekp.config import readable_errors, register_resolvers
+from facekp.config import one_line_errors, readable_errors, register_resolvers
+from facekp.runs import expand_resume
 from facekp.sweeps import one_job
 
 register_resolvers()
@@ -22,4 +25,6 @@ def main(cfg: DictConfig) -> float:
 
 
 if __name__ == "__main__":
+    with one_line_errors():
+        sys.argv[1:] = expand_resume(sys.argv[1:])
     main()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -135,14 +136,21 @@ def build_network(model: Mapping[str, Any], num_keypoints: int) -> KeypointNetwo
         raise ConfigError(f"model ({target.rpartition('.')[2]}): {error}") from error
 
 
-def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
+@contextmanager
+def one_line_errors() -> Iterator[None]:
     """An error made for people ends the program as one line, not as a traceback."""
+    try:
+        yield
+    except FacekpError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
+    """Decorate a program's main function, see `one_line_errors`."""
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> T:
-        try:
+        with one_line_errors():
             return function(config)
-        except FacekpError as error:
-            raise SystemExit(f"error: {error}") from None
 
     return wrapped

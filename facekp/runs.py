@@ -1,4 +1,15 @@
-"""What lies where in the folder of a run."""
+"""Runs: what lies where in their folders, what ran them, and going on with them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+
+from facekp.errors import ConfigError
 
 RESULTS = "results.json"
 """What the run came to; its presence means that the run is whole."""
@@ -6,3 +17,44 @@ ERROR = "error.txt"
 """Why a job of a sweep failed; the last line says it."""
 HISTORY = "metrics.csv"
 """A row an epoch."""
+LAST = "checkpoints/last.ckpt"
+"""State after the last whole epoch."""
+
+
+def command() -> str:
+    """What to type to have this run again."""
+    if not HydraConfig.initialized():
+        return ""
+    overrides = (shlex.quote(text) for text in HydraConfig.get().overrides.task)
+    return " ".join(["python train.py", *overrides])
+
+
+def expand_resume(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments in which `resume=FOLDER` became what FOLDER was started with.
+
+    A run goes on from its last checkpoint in its folder, or starts again there if it had none. A
+    sweep starts again in its folder, where jobs that are done are not repeated, and others go on;
+    a search starts a new folder, and goes on where its storage says.
+
+    Raises:
+        ConfigError: not the folder of a run or a sweep.
+    """
+    given = [argument for argument in arguments if argument.startswith("resume=")]
+    if not given:
+        return list(arguments)
+    folder = Path(given[-1].partition("=")[2]).expanduser()
+    rest = [argument for argument in arguments if argument not in given]
+    sweep, run = folder / "multirun.yaml", folder / ".hydra/overrides.yaml"
+    here = str(folder.absolute()).replace("'", "\\'")
+    if sweep.is_file():
+        hydra = yaml.safe_load(sweep.read_text(encoding="utf-8"))["hydra"]
+        before = [*hydra["overrides"]["hydra"], *hydra["overrides"]["task"]]
+        before = [override for override in before if not override.startswith("hydra.mode=")]
+        searched = "optuna" in str(hydra["sweeper"].get("_target_"))
+        place = [] if searched else [f"hydra.sweep.dir='{here}'"]
+        return ["-m", *before, *place, *rest]
+    if run.is_file():
+        before = yaml.safe_load(run.read_text(encoding="utf-8"))
+        last = [f"ckpt_path='{here}/{LAST}'"] if (folder / LAST).is_file() else []
+        return [*before, f"hydra.run.dir='{here}'", *last, *rest]
+    raise ConfigError(f"resume={folder}: this is not the folder of a run or a sweep")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import math
 import shlex
@@ -18,15 +19,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from facekp.errors import FacekpError
-from facekp.runs import ERROR
+from facekp.runs import ERROR, LAST, RESULTS, command
 
 log = logging.getLogger(__name__)
 
 
 def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
-    """Decorate what runs one job of a sweep: its error is kept in the job's folder as `error.txt`.
+    """Decorate what runs one job of a sweep.
 
-    The result is then nan; on its own (without `-m`), the function raises as always.
+    Its error is kept in the job's folder as `error.txt`, and the result is nan. In a sweep that is
+    started again, a job that was done gives its result, and one that was stopped goes on. On its
+    own (without `-m`), the function is called as it is.
     """
 
     @functools.wraps(function)
@@ -34,7 +37,15 @@ def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], f
         hydra = HydraConfig.get()
         if hydra.mode != RunMode.MULTIRUN:
             return function(config)
-        error_file = Path(hydra.runtime.output_dir) / ERROR
+        folder = Path(hydra.runtime.output_dir)
+        if (folder / RESULTS).is_file():
+            results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+            if results["command"] == command():
+                print(f"done before: {folder}")
+                return results[config.monitor]
+        if (folder / LAST).is_file():
+            config.ckpt_path = str(folder / LAST)
+        error_file = folder / ERROR
         error_file.unlink(missing_ok=True)
         try:
             return function(config)

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import platform
-import shlex
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any, cast
 import pandas as pd
 import pytorch_lightning as L
 import yaml
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +27,7 @@ from facekp.files import write_text
 from facekp.module import KeypointModule
 from facekp.predictor import read_checkpoint
 from facekp.reports.run import RunReport
-from facekp.runs import RESULTS
+from facekp.runs import RESULTS, command
 from facekp.trainer import tensorboards
 
 log = logging.getLogger(__name__)
@@ -120,14 +118,6 @@ def train(cfg: DictConfig) -> float:
             ).write(results)
         show(results, cfg, run_dir)
     return float(results[cfg.monitor])
-
-
-def command() -> str:
-    """What to type to have this run again."""
-    if not HydraConfig.initialized():
-        return ""
-    overrides = (shlex.quote(text) for text in HydraConfig.get().overrides.task)
-    return " ".join(["python train.py", *overrides])
 
 
 # What may differ in a resumed run: where things are, and how fast they are read.
