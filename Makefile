@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test lint format setup lock clean
+.PHONY: train test test-long lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest
+
+test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, several processes
+	$(BIN)/python -m pytest -m long
 
 lint: setup ## Check style, types and formatting
 	$(BIN)/ruff check .

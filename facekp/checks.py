@@ -25,6 +25,7 @@ def check(cfg: DictConfig) -> None:
     for name, value, least in (
         ("seed", cfg.seed, 0),
         ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
+        ("trainer.cpus", cfg.trainer.cpus, 1),
         ("dataset.batch_size", cfg.dataset.batch_size, 1),
     ):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -46,15 +47,20 @@ def check(cfg: DictConfig) -> None:
 def _check_devices(cfg: DictConfig) -> None:
     gpus = OmegaConf.to_object(cfg).get("trainer", {}).get("gpus")  # type: ignore[union-attr]
     several = gpus not in (0, 1) and not (isinstance(gpus, list) and len(gpus) == 1)
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if several and sweeping:
+    if (several or cfg.trainer.cpus > 1) and in_a_sweep():
         raise ConfigError(
-            f"trainer.gpus={gpus} in a sweep: a run on several devices starts its own "
-            "command again, which a sweeper would take for another job; use one device a job"
+            f"trainer.gpus={gpus}, cpus={cfg.trainer.cpus} in a sweep: a run on several devices "
+            "starts its own command again, which a sweeper would take for another job; use one "
+            "device a job"
         )
     wanted = wanted_gpus(gpus)
     if wanted and not any(Path("/dev").glob("nvidia[0-9]*")) and os.name == "posix":
         raise no_gpu(gpus, 0)
+
+
+def in_a_sweep() -> bool:
+    """Whether this is a job of a sweep."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def wanted_gpus(gpus: object) -> Sequence[int]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
+from facekp.devices import gpu_count
 from facekp.errors import ConfigError, FacekpError
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ _NETWORK = re.compile(r"facekp\.models\.[a-z0-9_]+\.[A-Z][A-Za-z0-9_]*")
 
 
 def register_resolvers() -> None:
-    """Make `${facekp.run_dir:...}` and `${facekp.new_dir:...}` known to OmegaConf."""
-    for resolver in (run_dir, new_dir):
+    """Make `${facekp.run_dir:...}` and the like known to OmegaConf."""
+    for resolver in (run_dir, new_dir, gpu_count):
         name = f"facekp.{resolver.__name__}"
         OmegaConf.register_new_resolver(name, resolver, use_cache=True, replace=True)
 

@@ -61,7 +61,8 @@ class KeypointModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of a batch."""
         loss = self.loss(self(batch["image"]), batch["keypoints"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        count = len(batch["image"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -89,7 +90,8 @@ class KeypointModule(L.LightningModule):
 
     def _log_metrics(self, split: str, metrics: KeypointMetrics) -> None:
         for name, value in metrics.compute().items():
-            self.log(f"{split}/{name}", value.float())
+            # The metric itself is exact over all devices; this mean is of equal numbers.
+            self.log(f"{split}/{name}", value.float(), sync_dist=True)
         metrics.reset()
 
     def configure_optimizers(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
 import time
@@ -82,24 +83,35 @@ def train(cfg: DictConfig) -> float:
         for name, node in cfg.callbacks.items()
         if node and (cfg.report or name != "pictures")
     }
+    missing = {"best", "last", "history"} - callbacks.keys()
+    if missing:
+        raise ConfigError(
+            f"callbacks: {', '.join(sorted(missing))} left out; give the default ones, too, as in "
+            "callbacks=[default,ema]"
+        )
     logger = build(cfg.logger) if cfg.logger else False
     trainer: L.Trainer = build(
         cfg.trainer, callbacks=list(callbacks.values()), logger=logger, default_root_dir=run_dir
     )
-    write_run_files(run_dir, module.description)
+    if trainer.is_global_zero:
+        write_run_files(run_dir, module.description)
 
     log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
     trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
-    history: pd.DataFrame = callbacks["history"].frame
-    if cfg.monitor not in history or history[cfg.monitor].isna().all():
-        raise FacekpError(f"{cfg.monitor} was never a number: lower model.optimizer.lr")
-    figures = history.loc[history[cfg.monitor].idxmin()].to_dict()
     best_ckpt = run_dir / "checkpoints" / "best.ckpt"
+    history: pd.DataFrame = callbacks["history"].frame
+    figures: dict[str, float] = {}
+    if trainer.is_global_zero:
+        if cfg.monitor not in history or history[cfg.monitor].isna().all():
+            raise FacekpError(f"{cfg.monitor} was never a number: lower model.optimizer.lr")
+        figures = history.loc[history[cfg.monitor].idxmin()].to_dict()
     if datamodule.splits.get("test"):
         tested = trainer.test(
             module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
         )
         figures |= tested[0]
+    if not trainer.is_global_zero:  # one process reports for all
+        return math.nan
     results = {
         "name": cfg.name,
         "command": command(),
@@ -108,15 +120,13 @@ def train(cfg: DictConfig) -> float:
         "seconds": time.perf_counter() - started,
         **figures,
     }
-    if trainer.is_global_zero:
-        write_text(run_dir / RESULTS, json.dumps(results, indent=2))
-        if cfg.report:
-            module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
-            boards = tensorboards(trainer)
-            RunReport(
-                run_dir, module, datamodule, history, cfg.monitor, cfg.threshold, boards
-            ).write(results)
-        show(results, cfg, run_dir)
+    write_text(run_dir / RESULTS, json.dumps(results, indent=2))
+    if cfg.report:
+        module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
+        boards = tensorboards(trainer)
+        page = RunReport(run_dir, module, datamodule, history, cfg.monitor, cfg.threshold, boards)
+        page.write(results)
+    show(results, cfg, run_dir)
     return float(results[cfg.monitor])
 
 

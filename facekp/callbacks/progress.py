@@ -76,7 +76,7 @@ class TrainingProgress(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the epoch's figures."""
         rate = self.images * trainer.world_size / max(self.trained, 1e-9)
-        pl_module.log("images_per_second", rate)
+        pl_module.log("images_per_second", rate, sync_dist=True)
         metrics = trainer.callback_metrics
         state = "  ".join(
             f"{name} {float(metrics[key]):.3g}{unit}"

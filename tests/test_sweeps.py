@@ -1,0 +1,368 @@
+"""Sweeps, several devices, resuming, and dying at any moment."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from facekp import devices
+from facekp.callbacks.median import MedianStopping
+from facekp.checks import check
+from facekp.errors import ConfigError, FacekpError
+from facekp.files import write_text
+from facekp.runs import expand_resume
+
+from .conftest import ROOT, composed
+from .test_training import assert_same_end
+
+Run = Callable[..., tuple[float, Path]]
+
+
+def train_py(folder: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess:
+    """Run `train.py` to its end."""
+    return subprocess.run(
+        command(folder, *arguments),
+        capture_output=True, text=True, cwd=folder, check=False, **settings,  # type: ignore[call-overload]
+    )  # fmt: skip
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "train.py"), *arguments, f"runs_dir={folder}/runs"]
+
+
+@pytest.fixture
+def small(imm_data: Path) -> list[str]:
+    """Part 1 on a few drawn faces, quickly."""
+    return ["experiment=part1", f"data_dir={imm_data}", "trainer.max_epochs=3", "report=false"]
+
+
+def sweep_table(folder: Path) -> pd.DataFrame:
+    (path,) = folder.glob("runs/sweeps/*/sweep.csv")
+    return pd.read_csv(path).set_index("job").sort_index()
+
+
+def test_files_are_whole_or_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "first")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(FacekpError, match=r"a\.txt cannot be written \(No space left"):
+            write_text(path, "second")
+    assert path.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_resume_repeats_what_a_run_was_started_with(tmp_path: Path) -> None:
+    hydra = tmp_path / "it's/.hydra"
+    hydra.mkdir(parents=True)
+    (hydra / "overrides.yaml").write_text("- experiment=part1\n- seed=3\n")
+    here = str(tmp_path / "it's").replace("'", "\\'")
+    again = expand_resume([f"resume={tmp_path}/it's", "trainer.max_epochs=9"])
+    assert again == [
+        "experiment=part1", "seed=3", f"hydra.run.dir='{here}'", "trainer.max_epochs=9"
+    ]  # fmt: skip
+    (hydra.parent / "checkpoints").mkdir()
+    (hydra.parent / "checkpoints/last.ckpt").touch()
+    again = expand_resume([f"resume={tmp_path}/it's"])
+    assert again[-1] == f"ckpt_path='{here}/checkpoints/last.ckpt'"
+    assert expand_resume(["seed=1"]) == ["seed=1"]
+    with pytest.raises(ConfigError, match="not the folder of a run"):
+        expand_resume([f"resume={tmp_path}"])
+
+
+def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[str]) -> None:
+    first = train_py(tmp_path, "-m", *small, "seed=0,1,2", "trainer.max_epochs=2")
+    assert first.returncode == 0, first.stderr
+    (folder,) = tmp_path.glob("runs/sweeps/*")
+    before = sweep_table(tmp_path)
+    # As if it had died in the second job, after its first epoch, and before the third.
+    (folder / "1_part1/results.json").unlink()
+    shutil.rmtree(folder / "2_part1")
+    again = train_py(tmp_path, f"resume={folder}")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("done before") == 1
+    after = sweep_table(tmp_path)
+    pd.testing.assert_series_equal(before["best"], after["best"])
+    assert list(after["status"]) == ["done"] * 3
+
+
+def test_several_devices_are_not_for_sweeps(tmp_path: Path, small: list[str]) -> None:
+    done = train_py(tmp_path, "-m", *small, "trainer.cpus=2")
+    assert done.returncode == 1
+    assert "a run on several devices starts its own command again" in done.stdout + done.stderr
+
+
+def test_what_is_wrong_is_said_at_once(tmp_path: Path, imm_data: Path) -> None:
+    for wrong, message in (
+        ("experiment=part9", "part9"),
+        ("model.optimiser.lr=1", "optimiser"),
+        ("trainer.gpus=9", "trainer.gpus=9: there are 0 CUDA GPUs"),
+        ("data_dir=nowhere", "nowhere/imm_face_db: the data set is not here"),
+        ("ckpt_path=no.ckpt", "there is no such file"),
+        ("resume=nowhere", "not the folder of a run"),
+    ):
+        start = time.perf_counter()
+        done = train_py(tmp_path, "experiment=part1", f"data_dir={imm_data}", wrong)
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert time.perf_counter() - start < 3
+
+
+def test_each_process_claims_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"test-{os.getpid()}-{n}" for n in range(2)]
+    monkeypatch.setattr(devices, "_claims", {})
+    assert [devices.claim_gpu(names) for _ in range(2)] == [0, 0]
+    code = (
+        "import sys, time; from facekp.devices import claim_gpu\n"
+        "print(claim_gpu(sys.argv[1:]), flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, *names], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "1\n"
+    third = subprocess.run(
+        [sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "all 2 GPUs are taken" in third.stderr
+    other.kill()
+    other.wait()
+    fourth = subprocess.Popen(
+        [sys.executable, "-c", code, *names], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert fourth.stdout is not None
+    assert fourth.stdout.readline() == "1\n"
+    fourth.kill()
+    fourth.wait()
+
+
+def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3,7")
+    assert devices.gpu_count() == 3
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices.gpu_count() == 1
+
+
+@pytest.mark.parametrize("value", ["two", "[0,x]", "true", "null", "1.5"])
+def test_gpus_must_be_numbers(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.gpus="):
+        check(composed(f"trainer.gpus={value}", "run_dir=x"))
+
+
+def test_hopeless_jobs_end_early(run: Run, tmp_path: Path) -> None:
+    for number, value in enumerate((1e-9, 1e-9, 1.0)):
+        folder = tmp_path / f"{number}_part1"
+        folder.mkdir()
+        history = pd.DataFrame({"epoch": range(3), "val/mse": value})
+        history.to_csv(folder / "metrics.csv", index=False)
+    settings = [
+        "callbacks=[default,median_stopping]",
+        "callbacks.median_stopping.min_epochs=2",
+        "callbacks.median_stopping.min_jobs=3",
+        "report=false",
+    ]
+    _, folder = run("9_part1", *settings)
+    assert len(pd.read_csv(folder / "metrics.csv")) == 2
+    _, folder = run("8_part1", *settings, "callbacks.median_stopping.min_jobs=9")
+    assert len(pd.read_csv(folder / "metrics.csv")) == 3
+
+
+def test_median_rule_reads_only_jobs_of_its_experiment(tmp_path: Path) -> None:
+    for name in ("0_part1", "1_part2", "2_part1"):
+        (tmp_path / name).mkdir()
+        history = pd.DataFrame({"epoch": [0, 1], "val/mse": [2.0, 1.0]})
+        history.to_csv(tmp_path / name / "metrics.csv", index=False)
+    rule = MedianStopping(tmp_path / "0_part1", "part1", "val/mse")
+    assert list(rule._others(0)) == [2.0]
+    assert list(rule._others(1)) == [1.0]
+    assert list(rule._others(2)) == []
+
+
+def test_early_stopping_and_averaged_weights(run: Run) -> None:
+    settings = ["callbacks=[default,ema,early_stopping]", "report=false"]
+    _, whole = run("whole", *settings)
+    saved = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)
+    name = "network.head.0.weight"
+    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
+    _, part = run("part", *settings, "trainer.max_epochs=1")
+    run("part", *settings, f"ckpt_path={part / 'checkpoints/last.ckpt'}")
+    assert_same_end(whole, part)
+    stopping = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.patience=1"]
+    _, folder = run("stops", *stopping, "model.optimizer.lr=0", "report=false")
+    assert len(pd.read_csv(folder / "metrics.csv")) == 2
+
+
+def test_callbacks_that_a_run_needs_are_named(run: Run) -> None:
+    with pytest.raises(ConfigError, match=r"callbacks: best, history, last left out"):
+        run("r", "callbacks=[ema]")
+
+
+def test_accumulated_and_clipped_steps(run: Run) -> None:
+    _, folder = run(
+        "r", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "report=false"
+    )
+    assert list(pd.read_csv(folder / "metrics.csv")["step"]) == [2, 4, 6]
+
+
+def test_slurm_settings_compose() -> None:
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose(
+            "config", ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"],
+            return_hydra_config=True,
+        )  # fmt: skip
+    launcher = OmegaConf.to_container(cfg.hydra.launcher, resolve=False)
+    assert launcher["_target_"].endswith("SlurmLauncher")
+    assert launcher["partition"] == "gpu"
+    assert launcher["gpus_per_node"] == launcher["tasks_per_node"] == 1
+
+
+# What follows takes minutes: `make test-long`.
+
+
+@pytest.mark.long
+def test_two_processes_judge_as_one(tmp_path: Path, small: list[str]) -> None:
+    """Uneven splits: 18 faces to train and 6 to validate, on 1 and 2 processes, and on 4."""
+    tables = []
+    for processes in (1, 2, 4):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        done = train_py(
+            folder, *small, "trainer=ddp", "trainer.gpus=0", f"trainer.cpus={processes}",
+            "model.optimizer.lr=0", "dataset.batch_size=4",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert len(list(folder.glob("runs/part1/*"))) == 1
+        (table,) = folder.glob("runs/part1/*/metrics.csv")
+        tables.append(pd.read_csv(table).filter(like="val/").drop(columns="val/loss"))
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(tables[0], table, rtol=1e-6)
+
+
+@pytest.mark.long
+def test_two_processes_train_as_one(tmp_path: Path, small: list[str]) -> None:
+    """Two processes with half the batch take the same steps as one."""
+    tables = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        done = train_py(
+            folder, *small, "trainer=ddp", "trainer.gpus=0", f"trainer.cpus={processes}",
+            f"dataset.batch_size={6 // processes}", "augmentation=light",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (table,) = folder.glob("runs/part1/*/metrics.csv")
+        tables.append(pd.read_csv(table).drop(columns="images_per_second"))
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
+
+
+@pytest.mark.long
+def test_launchers_give_what_one_after_another_gives(tmp_path: Path, small: list[str]) -> None:
+    tables = []
+    for launcher in ("basic", "cpus", "submitit_local"):
+        folder = tmp_path / launcher
+        folder.mkdir()
+        done = train_py(folder, "-m", *small, "seed=0,1", f"hydra/launcher={launcher}")
+        assert done.returncode == 0, done.stderr
+        tables.append(sweep_table(folder).drop(columns="seconds"))
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+
+
+@pytest.mark.long
+def test_a_search_goes_on_where_its_storage_says(tmp_path: Path, small: list[str]) -> None:
+    import sqlite3
+
+    search = [
+        "-m", "hydra/sweeper=optuna", *small, "+search=part1", "hydra.sweeper.n_trials=2",
+        "trainer.max_epochs=1",
+    ]  # fmt: skip
+    for count in (2, 4):
+        done = train_py(tmp_path, *search)
+        assert done.returncode == 0, done.stderr
+        with sqlite3.connect(tmp_path / "runs/search_part1.db") as study:
+            states = [row[0] for row in study.execute("select state from trials")]
+        assert states == ["COMPLETE"] * count
+
+
+@pytest.mark.long
+def test_thirty_kills_change_nothing(tmp_path: Path, small: list[str]) -> None:
+    """`kill -9` at random moments: in imports, steps, validations, and writing of checkpoints."""
+    settings = [*small, "trainer.max_epochs=150", "augmentation=light", "model/scheduler=cosine"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    start = time.perf_counter()
+    assert train_py(whole, *settings).returncode == 0
+    total = time.perf_counter() - start
+    rng = random.Random(0)
+    (killed / "run").mkdir()
+    first = [*command(killed, *settings), f"hydra.run.dir={killed}/run"]
+    process = subprocess.Popen(first, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    kills = 0
+    while kills < 30:
+        # Mostly after the imports, and far enough to get anywhere at all.
+        time.sleep(rng.uniform(0.3, 0.9) * total if kills % 5 else rng.uniform(0, 0.3) * total)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        for path in (killed / "run").glob("checkpoints/*.ckpt"):
+            torch.load(path, weights_only=True)  # whole
+        again = (
+            command(killed, f"resume={killed}/run") if (killed / "run/.hydra").is_dir() else first
+        )
+        process = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert_same_end(next((whole / "runs/part1").iterdir()), killed / "run")
+
+
+@pytest.mark.long
+def test_a_full_disk_loses_nothing(tmp_path: Path, small: list[str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip("cannot mount a small disk here")
+    try:
+        # Room for the checkpoints, and for a while for what TensorBoard adds.
+        filler = disk / "filler"
+        filler.write_bytes(b"0" * 2_200_000)
+        done = train_py(tmp_path, *small, f"hydra.run.dir={disk}/run", "trainer.max_epochs=4000")
+        assert done.returncode == 1
+        assert "cannot be written (No space left on device)" in done.stderr
+        assert "Traceback" not in done.stderr
+        epoch = torch.load(disk / "run/checkpoints/last.ckpt", weights_only=True)["epoch"]
+        torch.load(disk / "run/checkpoints/best.ckpt", weights_only=True)
+        filler.unlink()
+        more = train_py(tmp_path, f"resume={disk}/run", f"trainer.max_epochs={epoch + 3}")
+        assert more.returncode == 0, more.stderr
+        history = pd.read_csv(disk / "run/metrics.csv")
+        assert list(history["epoch"]) == list(range(epoch + 3))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
