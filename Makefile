@@ -29,6 +29,7 @@ setup: .venv/installed ## Install everything into .venv, as pinned
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
 	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.txt
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	touch $@
 
 lock: setup ## Pin the newest versions that pyproject.toml admits
