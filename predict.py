@@ -1,5 +1,7 @@
 """Use a trained network: `python predict.py task=photos ckpt_path=best.ckpt input=photos/`."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -21,4 +23,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names
     main()

@@ -46,6 +46,9 @@ def new_dir(parent: str) -> str:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
+        except OSError as error:  # Hydra would show a traceback
+            reason = f"{folder} cannot be made ({error.strerror})"
+            raise SystemExit(f"error: {reason}: choose another runs_dir=") from None
         break
     return str(folder)
 

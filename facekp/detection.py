@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import math
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from facekp.data.dlib_xml import read_dlib_xml
+from facekp.data.dlib_xml import MAX_BOX, read_dlib_xml
 from facekp.errors import ConfigError, DataError
 from facekp.geometry import apply_map, box_from_ltwh, whole_image_box
 from facekp.imaging import upright_map
@@ -77,9 +77,7 @@ class DlibDetector(Detector):
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Faces of a photo (H, W, 3) uint8 RGB."""
-        scale = min(1.0, self.max_side / max(image.shape[:2]))
-        if scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image, scale = _reduced(image, self.max_side)
         rectangles, scores, _ = self.detector.run(image, self.upsample, self.threshold)
         boxes = [box_from_ltwh(r.left(), r.top(), r.width(), r.height()) for r in rectangles]
         return (np.array(boxes).reshape(-1, 4) + 0.5) / scale - 0.5, np.array(scores)
@@ -128,9 +126,7 @@ class CenterFaceDetector(Detector):
         """Faces of a photo (H, W, 3) uint8 RGB."""
         from torchvision.ops import nms
 
-        scale = min(1.0, self.max_side / max(image.shape[:2]))
-        if scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image, scale = _reduced(image, self.max_side)
         below, right = (-side % 32 for side in image.shape[:2])
         padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT)
         try:
@@ -147,6 +143,15 @@ class CenterFaceDetector(Detector):
         return boxes[keep.numpy()], scores[keep.numpy()]
 
 
+def _reduced(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
+    """An image scaled down so that no side is longer, and by how much."""
+    scale = min(1.0, max_side / max(image.shape[:2]))
+    if scale == 1:
+        return image, scale
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), scale
+
+
 class GivenBoxes:
     """Face boxes of photos, from a dlib XML or a CSV.
 
@@ -156,21 +161,28 @@ class GivenBoxes:
     Args:
         path: dlib XML, whose boxes count pixels as they are stored in the file, or a CSV with the
             columns file, left, top, right, bottom, whose numbers are edges `xyxy` in the photo
-            turned upright; `predictions.csv` is one.
+            turned upright, and perhaps box_kind; a `predictions.csv` of photos is one.
 
     Raises:
         DataError: missing or broken file, a missing column, a number that is not finite, an empty
-            box; with file and line.
+            box, boxes of video frames or of several kinds; with file and line.
     """
+
+    kind: str
+    """What the boxes are, see `Detector.kind`; dlib's where the file does not say."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.kind = DlibDetector.kind
         self._stored = self.path.suffix.lower() == ".xml"
         found: dict[tuple[str, ...], list[np.ndarray]] = {}
-        for file, box in _xml_boxes(self.path) if self._stored else _csv_boxes(self.path):
-            parts = tuple(part for part in Path(file).parts if part not in (".", ".."))
+        for file, box in self._xml() if self._stored else self._csv():
+            parts = Path(os.path.normpath(file.replace("\\", "/"))).parts
+            while parts and parts[0] == "..":
+                parts = parts[1:]
             found.setdefault(parts, []).append(box)
         self._boxes = {parts: np.array(boxes) for parts, boxes in found.items()}
+        self._used: set[tuple[str, ...]] = set()
 
     def of(self, photo: Path) -> np.ndarray | None:
         """Boxes (N, 4) of a photo turned upright, None where it has no entry.
@@ -178,10 +190,11 @@ class GivenBoxes:
         Raises:
             DataError: a photo that cannot be opened.
         """
-        parts = photo.absolute().parts
+        parts = Path(os.path.abspath(photo)).parts  # noqa: PTH100  # takes out `..`, not links
         for first in range(len(parts)):
             boxes = self._boxes.get(parts[first:])
             if boxes is not None:
+                self._used.add(parts[first:])
                 break
         else:
             return None
@@ -190,32 +203,63 @@ class GivenBoxes:
         corners = apply_map(upright_map(photo), boxes.reshape(-1, 2, 2))
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
+    def unused(self) -> list[str]:
+        """Files that have boxes here, which no photo had."""
+        return ["/".join(parts) for parts in self._boxes if parts not in self._used]
 
-def _xml_boxes(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    for face in read_dlib_xml(path):
-        yield face.file, face.bbox
+    def _xml(self) -> Iterator[tuple[str, np.ndarray]]:
+        for face in read_dlib_xml(self.path, count=None):
+            yield face.file, face.bbox
+
+    def _csv(self) -> Iterator[tuple[str, np.ndarray]]:
+        remedy = "give a CSV with the columns file, left, top, right, bottom"
+        columns = ("file", "left", "top", "right", "bottom")
+        kinds: set[str] = set()
+        try:
+            with self.path.open(newline="", encoding="utf-8-sig") as stream:
+                reader = csv.DictReader(stream, skipinitialspace=True)
+                missing = [name for name in columns if name not in (reader.fieldnames or ())]
+                if missing:
+                    raise DataError(self.path, f"columns missing: {', '.join(missing)}", remedy, 1)
+                for row in reader:
+                    try:
+                        box = self._box(row, columns, kinds)
+                    except ValueError as error:
+                        line = reader.line_num
+                        raise DataError(self.path, f"not a box: {error}", remedy, line) from error
+                    yield row["file"].strip(), box
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+            raise DataError(self.path, problem, "check the path") from error
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(self.path, f"not a CSV file ({error})", remedy) from error
+        if kinds:
+            (self.kind,) = kinds
+
+    def _box(
+        self, row: dict[str, str | None], columns: Sequence[str], kinds: set[str]
+    ) -> np.ndarray:
+        box = np.array([float(row[name] or "nan") for name in columns[1:]])
+        if not (row["file"] or "").strip():
+            raise ValueError("no file is named")
+        if (row.get("frame") or "0").strip() != "0":
+            raise ValueError("it belongs to a frame of a video")
+        kinds.add((row.get("box_kind") or self.kind).strip())
+        if len(kinds) > 1:
+            raise ValueError(f"boxes of several kinds ({', '.join(sorted(kinds))}) in one file")
+        check_boxes(box[None])
+        return box
 
 
-def _csv_boxes(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    remedy = "give a CSV with the columns file, left, top, right, bottom"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns = ("file", "left", "top", "right", "bottom")
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(path, f"columns missing: {', '.join(missing)}", remedy, 1)
-            for row in reader:
-                try:
-                    box = np.array([float(row[name] or "nan") for name in columns[1:]])
-                except ValueError as error:
-                    raise DataError(path, f"not a box: {error}", remedy, reader.line_num) from error
-                sides = box[2:] - box[:2]
-                if not all(map(math.isfinite, box)) or (sides <= 0).any():
-                    problem = f"not a box: {box.tolist()}"
-                    raise DataError(path, problem, remedy, reader.line_num)
-                yield row["file"], box
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"not a CSV file ({error})", remedy) from error
+def check_boxes(boxes: np.ndarray) -> None:
+    """Raise a ValueError unless boxes (N, 4) are finite, have an extent, and are no mistake."""
+    wrong = ~np.isfinite(boxes).all(axis=1)
+    wrong |= (np.abs(boxes) > MAX_BOX).any(axis=1) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    if wrong.any():
+        raise ValueError(str(boxes[wrong][0].tolist()))
+
+
+EXTENTS = {
+    kind.kind: np.array(kind.extent) for kind in (WholeImage, DlibDetector, CenterFaceDetector)
+}
+"""Where a face's points lie from a box of each kind, see `Detector.extent`."""

@@ -46,10 +46,20 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
             if upright:
                 image = ImageOps.exif_transpose(image)
             return _to_rgb(image)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
+        except Exception as error:  # Pillow's decoders and its EXIF reader raise anything
             raise DataError(
                 path, f"the image cannot be decoded ({error})", "replace or remove the file"
             ) from error
+
+
+def frame_count(path: str | Path) -> int:
+    """How many images a file holds (pages, frames); `read_image` gives the first.
+
+    Raises:
+        DataError: as `image_size`.
+    """
+    with _open(path) as image:
+        return int(getattr(image, "n_frames", 1))
 
 
 def upright_map(path: str | Path) -> np.ndarray:
@@ -59,8 +69,15 @@ def upright_map(path: str | Path) -> np.ndarray:
         DataError: as `image_size`.
     """
     with _open(path) as image:
-        turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-        right, bottom = image.width - 1.0, image.height - 1.0
+        try:
+            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        except Exception as error:  # as in read_image
+            problem = f"its EXIF cannot be read ({error})"
+            raise DataError(path, problem, "save the image anew") from error
+        width, height = image.size
+        if image.format == "TIFF" and turn in (5, 6, 7, 8):  # Pillow has turned it already
+            width, height = height, width
+        right, bottom = width - 1.0, height - 1.0
     x, y = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
     from_right, from_bottom = [-1.0, 0.0, right], [0.0, -1.0, bottom]
     # EXIF 2.32, tag 0x0112: where the stored picture's first row and column belong.
@@ -98,7 +115,7 @@ def _open(path: str | Path) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith(("I;16", "I", "F")):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         peak = 65535.0 if image.mode.startswith("I") else max(float(values.max(initial=0)), 1.0)
         grey = np.clip(values * (255.0 / peak), 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)

@@ -13,9 +13,15 @@ import torch
 
 from facekp.config import build_network
 from facekp.data.dataset import View
-from facekp.detection import Detector, DlibDetector
+from facekp.detection import EXTENTS, Detector, DlibDetector, WholeImage, check_boxes
 from facekp.errors import ConfigError, DataError
-from facekp.geometry import apply_map, denormalize_points, invert, place_box
+from facekp.geometry import (
+    apply_map,
+    denormalize_points,
+    invert,
+    place_box,
+    whole_image_box,
+)
 from facekp.imaging import read_image, to_channels, warp
 from facekp.landmarks import SCHEMES, LandmarkScheme
 from facekp.models.base import KeypointNetwork
@@ -37,11 +43,13 @@ class Face:
         bbox: (4,) `xyxy` in pixels of the photo, as the detector or the caller gave it.
         keypoints: (K, 2) `xy` in pixels of the photo.
         score: of the detector; 1 for a given box.
+        box_kind: what the box is, see `Detector.kind`.
     """
 
     bbox: np.ndarray
     keypoints: np.ndarray
     score: float
+    box_kind: str
 
 
 class Predictor:
@@ -74,6 +82,10 @@ class Predictor:
         self.forward, self.description = forward, description
         self._make_detector = detector
         self._detector: Detector | None = None
+        if not isinstance(mirror, bool):
+            raise ConfigError(f"mirror={mirror}: give true or false")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: give a whole number, at least 1")
         self.mirror, self.batch_size = mirror, batch_size
         try:
             view = description["view"]
@@ -89,12 +101,26 @@ class Predictor:
             self.box_kind = str(description["box_kind"])
             self.framing = np.array(description["framing"], dtype=float).reshape(4)
             self.mean_shape = np.array(description["mean_shape"], dtype=float).reshape(-1, 2)
-        except (KeyError, TypeError, ValueError) as error:
+            self._check_description()
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"the checkpoint's description is not whole: {error!r}") from error
         partners = [int(self.scheme.partners[point]) for point in self.points]
         if mirror and set(partners) != set(self.points):
             raise ConfigError("mirror=true: the network does not know each point's partner")
         self._swap = [self.points.index(p) for p in partners] if mirror else []
+
+    def _check_description(self) -> None:
+        view = self.view
+        numbers = [*self.framing, *self.mean_shape.ravel(), view.box_scale]
+        if (
+            min(view.size) < 1
+            or view.channels not in (1, 3)
+            or not np.isfinite(numbers).all()
+            or view.box_scale <= 0
+            or len(self.mean_shape) != len(self.points)
+            or not set(self.points) <= set(range(self.scheme.count))
+        ):
+            raise ValueError(f"{view}, points {self.points}")
 
     @classmethod
     def load(
@@ -119,11 +145,20 @@ class Predictor:
             ConfigError: the file describes something that facekp does not build.
         """
         path = Path(path)
-        if path.suffix == ".onnx":
+        if path.suffix.lower() == ".onnx":
+            if device != "cpu":
+                raise ConfigError(f"device={device}: an .onnx runs on the cpu here; give the .ckpt")
             forward, description = _load_onnx(path)
         else:
             network, description = load_network(path)
-            forward = _torch_forward(network.to(device).eval(), device)
+            try:
+                network = network.to(device)
+            except (RuntimeError, AssertionError) as error:
+                reason = str(error).splitlines()[0]
+                raise ConfigError(
+                    f"device={device}: {reason}; device=cpu works everywhere"
+                ) from error
+            forward = _torch_forward(network.eval(), device)
         return cls(forward, description, detector, mirror, batch_size)
 
     @property
@@ -134,57 +169,68 @@ class Predictor:
         return self._detector
 
     @overload
-    def __call__(self, photos: Photo, boxes: np.ndarray | None = None) -> list[Face]: ...
+    def __call__(
+        self, photos: Photo, boxes: np.ndarray | None = None, box_kind: str = DlibDetector.kind
+    ) -> list[Face]: ...
     @overload
     def __call__(
         self,
         photos: list[Photo] | list[np.ndarray],
         boxes: Sequence[np.ndarray | None] | None = None,
+        box_kind: str = DlibDetector.kind,
     ) -> list[list[Face]]: ...
-    def __call__(self, photos: Any, boxes: Any = None) -> Any:
+    def __call__(self, photos: Any, boxes: Any = None, box_kind: str = DlibDetector.kind) -> Any:
         """Faces of a photo, or of each of a list.
 
         Args:
             photos: path, or (H, W, 3) RGB or (H, W) grey uint8 array, or a list of these.
             boxes: (N, 4) face boxes `xyxy` for a photo, in place of the detector's, or a list of
                 them; they may leave the photo. None asks the detector.
+            box_kind: what the given boxes are, see `Detector.kind`.
 
         Raises:
-            DataError: a photo that cannot be read.
+            DataError: a photo that cannot be read, or a box that lies outside it.
+            ConfigError: neither photos nor boxes as above.
         """
         single = isinstance(photos, str | Path | np.ndarray)
         if single:
             photos, boxes = [photos], [boxes]
+        if not isinstance(photos, list | tuple):
+            raise ConfigError(f"photos: give a path, an array or a list, not {type(photos)}")
         given = boxes if boxes is not None else [None] * len(photos)
-        images, places, scores = [], [], []
+        if len(given) != len(photos):
+            raise ConfigError(f"boxes: {len(given)} entries for {len(photos)} photos")
+        if box_kind not in EXTENTS:
+            raise ConfigError(f"box_kind={box_kind}: choose one of {', '.join(EXTENTS)}")
+        images, places, scores, kinds = [], [], [], []
         for photo, its_boxes in zip(photos, given, strict=True):
             image = _as_rgb(photo)
-            found, score = (
-                self.detector(image)
-                if its_boxes is None
-                else (np.asarray(its_boxes, dtype=float).reshape(-1, 4), np.ones(len(its_boxes)))
-            )
-            kind = self.detector.kind if its_boxes is None else "given"
+            if its_boxes is None:
+                found, score = self.detector(image)
+                kind = self.detector.kind
+            else:
+                found, kind = _checked_boxes(its_boxes, photo, image), box_kind
+                score = np.ones(len(found))
             images.append((image, [self.face_box(box, kind) for box in found]))
             places.append(found)
             scores.append(score)
+            kinds.append(kind)
         keypoints = iter(self.locate((image, box) for image, own in images for box in own))
         faces = [
-            [Face(box, next(keypoints), float(s)) for box, s in zip(found, score, strict=True)]
-            for found, score in zip(places, scores, strict=True)
+            [Face(b, next(keypoints), float(s), kind) for b, s in zip(found, score, strict=True)]
+            for found, score, kind in zip(places, scores, kinds, strict=True)
         ]
         return faces[0] if single else faces
 
     def face_box(self, box: np.ndarray, kind: str) -> np.ndarray:
         """A face box (4,) of some kind, framed as the network's training data frames its faces.
 
-        A box of the training data's own kind, or of the whole image, is taken as it is. Given boxes
-        are face boxes: as they are for a network trained on such, framed anew otherwise.
+        A box of the training data's own kind, or of the whole image, is taken as it is.
         """
-        if kind in (self.box_kind, "image") or (kind == "given" and self.box_kind != "image"):
+        if kind in (self.box_kind, WholeImage.kind):
             return box
-        extent = DlibDetector.extent if kind == "given" else self.detector.extent
-        return place_box(place_box(box, np.asarray(extent)), self.framing)
+        extent = EXTENTS[kind] if kind in EXTENTS else np.array(self.detector.extent)
+        return place_box(place_box(box, extent), self.framing)
 
     def locate(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches."""
@@ -259,7 +305,11 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
             if name.startswith("network.")
         }
         network.load_state_dict(weights)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise RuntimeError("some weights are not numbers")
+        if int(description["view"]["channels"]) != int(model["in_channels"]):
+            raise RuntimeError("the network takes other channels than the view has")
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         problem = f"weights and description do not fit: {str(error).splitlines()[0]}"
         raise DataError(path, problem, _REMEDY) from error
     return network, description
@@ -297,7 +347,28 @@ def _load_onnx(path: Path) -> tuple[Forward, dict[str, Any]]:
     return forward, description
 
 
+def _checked_boxes(boxes: Any, photo: Photo, image: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) of a photo; they must touch it."""
+    try:
+        found = np.asarray(boxes, dtype=float)
+        found = found.reshape(-1, 4) if found.size in (0, 4) else found
+        if found.ndim != 2 or found.shape[1] != 4:
+            raise ValueError(f"an array of shape {found.shape}")
+        check_boxes(found)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"boxes: not (N, 4) left, top, right, bottom: {error}") from error
+    frame = whole_image_box(image.shape[:2])
+    outside = (found[:, 2:] <= frame[:2]).any(axis=1) | (found[:, :2] >= frame[2:]).any(axis=1)
+    if outside.any():
+        name = photo if isinstance(photo, str | Path) else "array"
+        problem = f"the box {found[outside][0].tolist()} lies outside the photo"
+        raise DataError(name, problem, "is the box of another photo, or of another size of it?")
+    return found
+
+
 def _as_rgb(photo: Photo) -> np.ndarray:
+    if not isinstance(photo, str | Path | np.ndarray):
+        raise ConfigError(f"photos: give paths or arrays, not {type(photo)}")
     if not isinstance(photo, np.ndarray):
         return read_image(photo, upright=True)
     if photo.ndim == 3 and photo.shape[2] == 1:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
-from facekp.detection import CenterFaceDetector, Detector, GivenBoxes, WholeImage
+from facekp.detection import CenterFaceDetector, Detector, DlibDetector, GivenBoxes, WholeImage
 from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.geometry import (
     apply_map,
@@ -136,7 +136,6 @@ def test_boxes_are_framed_as_in_training(checkpoints: dict[str, Path], imm_data:
     ibug = Predictor.load(checkpoints["ibug"], WholeImage)
     box = np.array([-20.0, 5, 90, 120])
     np.testing.assert_array_equal(ibug.face_box(box, "dlib"), box)
-    np.testing.assert_array_equal(ibug.face_box(box, "given"), box)
 
 
 def test_relative_boxes_are_inverse() -> None:
@@ -158,10 +157,113 @@ def test_mirror_averaging_swaps_sides(description: dict) -> None:
     np.testing.assert_allclose(predictor.keypoints_of_views(views), truth)
 
 
+def test_one_odd_photo_takes_no_other_along(
+    checkpoints: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("a", "c"):
+        Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / f"{name}.jpg")
+
+    class Fragile(WholeImage):
+        def __call__(self, image: np.ndarray) -> Any:
+            if image.shape[0] == 5:
+                raise RuntimeError("a library's own trouble")
+            return super().__call__(image)
+
+    Image.new("RGB", (20000, 5)).save(tmp_path / "b.png")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FacekpError, match=r"1 of 3 files left out: .*b\.png.*own trouble"):
+        run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path), detector=Fragile)
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    assert [Path(file).name for file in table["file"]] == ["a.jpg", "c.jpg"]
+    assert list(table["picture"]) == ["a.png", "c.png"]
+    assert "1 files are no photos or videos by name: ['notes.txt']" in capsys.readouterr().out
+
+
+def test_a_long_thin_photo_has_no_face() -> None:
+    pytest.importorskip("dlib")
+    assert len(DlibDetector()(np.zeros((5, 20000, 3), np.uint8))[0]) == 0
+
+
+def test_predictions_are_boxes_of_the_same_faces(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    for number in range(2):
+        Image.fromarray(draw_ibug_face(number, 0)[0]).save(tmp_path / f"{number}.png")
+    for network in ("imm", "ibug"):
+        first = run_photos(checkpoints[network], tmp_path / f"{network}1", str(tmp_path / "*.png"))
+        boxes = str(tmp_path / f"{network}1/predictions.csv")
+        again = run_photos(
+            checkpoints[network], tmp_path / f"{network}2", str(tmp_path / "*.png"), boxes=boxes
+        )
+        points = first.filter(regex="^[xy][0-9]").columns
+        np.testing.assert_allclose(first[points], again[points], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[5, 5, 5, 9]], "not \\(N, 4\\)"),
+        ([[9, 9, 5, 5]], "not \\(N, 4\\)"),
+        ([[0, 0, float("nan"), 5]], "not \\(N, 4\\)"),
+        ([[-1e12, 0, 1e12, 5]], "not \\(N, 4\\)"),
+        ([[0, 0, 5]], "not \\(N, 4\\)"),
+        ("box", "not \\(N, 4\\)"),
+        ([[500, 500, 510, 510]], "lies outside the photo"),
+    ],
+)
+def test_wrong_boxes_are_refused(checkpoints: dict[str, Path], boxes: Any, message: str) -> None:
+    predictor = Predictor.load(checkpoints["ibug"])
+    with pytest.raises(FacekpError, match=message):
+        predictor(np.zeros((40, 40, 3), np.uint8), boxes=boxes)
+    (face,) = predictor(np.zeros((40, 40, 3), np.uint8), boxes=np.array([5, 5, 20, 20]))
+    assert face.score == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(mirror="maybe"), "mirror=maybe"),
+        (dict(batch_size=0), "batch_size=0"),
+        (dict(batch_size="abc"), "batch_size=abc"),
+        (dict(device="nowhere"), "device=nowhere"),
+    ],
+)
+def test_wrong_settings_of_a_predictor(
+    checkpoints: dict[str, Path], settings: dict, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Predictor.load(checkpoints["ibug"], **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["facekp"]["view"].update(size=[0, 0]), "description is not whole"),
+        (lambda c: c["facekp"]["view"].update(box_scale=0), "description is not whole"),
+        (lambda c: c["facekp"]["view"].update(channels=3), "other channels"),
+        (lambda c: c["facekp"].update(points=[*range(67), 99]), "description is not whole"),
+        (lambda c: c["state_dict"]["network.head.0.weight"].fill_(float("nan")), "not numbers"),
+    ],
+)
+def test_broken_descriptions_are_refused(
+    checkpoints: dict[str, Path], tmp_path: Path, change: Callable, message: str
+) -> None:
+    state = torch.load(checkpoints["ibug"], weights_only=True)
+    change(state)
+    torch.save(state, tmp_path / "a.ckpt")
+    with pytest.raises(FacekpError, match=message):
+        Predictor.load(tmp_path / "a.ckpt")
+
+
+def of_points(description: dict, points: list[int]) -> dict:
+    shape = np.array(description["mean_shape"])[points].tolist()
+    return {**description, "points": points, "mean_shape": shape}
+
+
 def test_mirror_needs_partners(description: dict) -> None:
     with pytest.raises(ConfigError, match="partner"):
-        Predictor(lambda v: v, {**description, "points": [36, 37]}, mirror=True)
-    Predictor(lambda v: v, {**description, "points": [36, 45, 30]}, mirror=True)
+        Predictor(lambda v: v, of_points(description, [36, 37]), mirror=True)
+    Predictor(lambda v: v, of_points(description, [36, 45, 30]), mirror=True)
 
 
 def test_predictor_takes_paths_arrays_and_lists(
@@ -259,7 +361,8 @@ def test_given_boxes_by_xml_and_csv(
 
 def test_boxes_belong_to_the_photo_whose_path_they_end(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text(
-        "file,left,top,right,bottom\na/x.jpg,0,0,1,1\n./b/x.jpg,0,0,2,2\ny.jpg,0,0,3,3\n"
+        "file, left, top, right, bottom\n"
+        "a\\x.jpg,0,0,1,1\n./q/../b/x.jpg,0,0,2,2\ny.jpg,0,0,3,3\nz.jpg,0,0,4,4\n"
     )
     boxes = GivenBoxes(tmp_path / "b.csv")
     assert [boxes.of(tmp_path / name) is None for name in ("a/x.jpg", "c/x.jpg", "c/y.jpg")] == [
@@ -267,22 +370,29 @@ def test_boxes_belong_to_the_photo_whose_path_they_end(tmp_path: Path) -> None:
         True,
         False,
     ]
-    np.testing.assert_array_equal(boxes.of(tmp_path / "b/x.jpg"), [[0, 0, 2, 2]])
+    np.testing.assert_array_equal(boxes.of(tmp_path / "c/../b/x.jpg"), [[0, 0, 2, 2]])
+    assert boxes.unused() == ["z.jpg"]
 
 
+@pytest.mark.parametrize("ending", ["png", "tif"])
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int) -> None:
+def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: str) -> None:
     stored = np.zeros((48, 64, 3), np.uint8)
     stored[10:20, 30:34] = 255
     exif = Image.Exif()
     exif[0x0112] = turn
-    Image.fromarray(stored).save(tmp_path / "x.png", exif=exif)
+    Image.fromarray(stored).save(tmp_path / f"x.{ending}", exif=exif)
+    # parts of any number, and an ignored box: imglab writes both
     (tmp_path / "b.xml").write_text(
-        "<dataset><images><image file='x.png'>"
-        "<box left='30' top='10' width='4' height='10'/></image></images></dataset>"
+        f"<dataset><images><image file='../elsewhere/x.{ending}'>"
+        "<box left='1' top='1' width='4' height='10' ignore='1'/>"
+        "<box left='30' top='10' width='4' height='10'><part name='nose' x='1' y='1'/></box>"
+        "</image></images></dataset>"
     )
-    ((left, top, right, bottom),) = GivenBoxes(tmp_path / "b.xml").of(tmp_path / "x.png") + 0.5
-    upright = read_image(tmp_path / "x.png", upright=True)[..., 0]
+    (tmp_path / "elsewhere").mkdir()
+    photo = (tmp_path / f"x.{ending}").rename(tmp_path / f"elsewhere/x.{ending}")
+    ((left, top, right, bottom),) = GivenBoxes(tmp_path / "b.xml").of(photo) + 0.5
+    upright = read_image(photo, upright=True)[..., 0]
     inside = upright[int(top) : int(bottom), int(left) : int(right)]
     assert inside.size == 40
     assert inside.min() == 255
@@ -295,6 +405,13 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int) -> None:
         ("file,left,top,right,bottom\na.jpg,1,2,x,4\n", r"b\.csv:2: not a box"),
         ("file,left,top,right,bottom\na.jpg,1,2,3,4\na.jpg,1,2,nan,4\n", r"b\.csv:3: not a box"),
         ("file,left,top,right,bottom\na.jpg,5,2,3,4\n", r"b\.csv:2: not a box"),
+        ("file,left,top,right,bottom\na.jpg,-1e12,2,1e12,4\n", r"b\.csv:2: not a box"),
+        ("file,left,top,right,bottom\n ,1,2,3,4\n", r"b\.csv:2: .* no file is named"),
+        ("file,frame,left,top,right,bottom\na.mp4,3,1,2,3,4\n", r"b\.csv:2: .* frame of a video"),
+        (
+            "file,left,top,right,bottom,box_kind\na.jpg,1,2,3,4,dlib\nb.jpg,1,2,3,4,image\n",
+            r"b\.csv:3: .* several kinds",
+        ),
     ],
 )
 def test_broken_boxes(tmp_path: Path, text: str, message: str) -> None:

@@ -19,6 +19,8 @@ import numpy as np
 from facekp.errors import DataError
 from facekp.geometry import box_from_ltwh
 
+MAX_BOX = 1e6
+"""Boxes beyond so many pixels are mistakes."""
 _REMEDY = "restore the file, or mend or remove the entry"
 
 
@@ -41,12 +43,13 @@ class XmlFace:
     size: tuple[int, int] | None
 
 
-def read_dlib_xml(path: str | Path, count: int = 68) -> list[XmlFace]:
-    """Read every box of a dlib XML file, in its order.
+def read_dlib_xml(path: str | Path, count: int | None = 68) -> list[XmlFace]:
+    """Read every box of a dlib XML file, in its order; those that imglab marks as ignored are not.
 
     Args:
         path: the file.
-        count: how many parts a box with parts must have, named `0` (or `00`) to `count - 1`.
+        count: how many parts a box with parts must have, named `0` (or `00`) to `count - 1`; None
+            reads the boxes alone, and lets an image lie anywhere.
 
     Raises:
         DataError: missing or malformed file, a path that leaves the folder, an empty box, a wrong
@@ -59,13 +62,14 @@ def read_dlib_xml(path: str | Path, count: int = 68) -> list[XmlFace]:
 class _Reader:
     """Streaming parser: memory in proportion to the boxes, whatever the XML nests or declares."""
 
-    def __init__(self, path: Path, count: int) -> None:
+    def __init__(self, path: Path, count: int | None) -> None:
         self.path, self.count = path, count
         self.faces: list[XmlFace] = []
         self.stack: list[str] = []
         self.file: str | None = None
         self.size: tuple[int, int] | None = None
         self.parts: dict[int, tuple[float, float]] = {}
+        self.ignored = False
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
@@ -108,11 +112,15 @@ class _Reader:
             )
             if width <= 0 or height <= 0:
                 raise self.fail(f"{self.file}: a box of size {width:g}x{height:g}")
+            if max(abs(left), abs(top), width, height) > MAX_BOX:
+                raise self.fail(f"{self.file}: a box of {width:g}x{height:g} at {left:g}, {top:g}")
             bbox = box_from_ltwh(left, top, width, height)
             line = self.parser.CurrentLineNumber
-            self.faces.append(XmlFace(self.file, bbox, None, line, self.size))
+            self.ignored = attributes.get("ignore") == "1"
+            if not self.ignored:
+                self.faces.append(XmlFace(self.file, bbox, None, line, self.size))
             self.parts = {}
-        elif tag == "part":
+        elif tag == "part" and self.count is not None and not self.ignored:
             if len(self.stack) < 2 or self.stack[-2] != "box":
                 raise self.fail("a part outside a box")
             index = self.whole(attributes, "name")
@@ -124,7 +132,7 @@ class _Reader:
 
     def end(self, tag: str) -> None:
         self.stack.pop()
-        if tag == "box" and self.parts:
+        if tag == "box" and self.parts and self.count is not None:
             if len(self.parts) != self.count:
                 found = len(self.parts)
                 raise self.fail(f"{self.file}: {self.count} parts expected, {found} found")
@@ -135,6 +143,8 @@ class _Reader:
     def image_file(self, attributes: dict[str, str]) -> str:
         name = attributes.get("file", "").replace("\\", "/")
         pure = PurePosixPath(name)
+        if name and self.count is None:
+            return name  # it is compared, not opened
         if not name or pure.is_absolute() or ".." in pure.parts or ":" in name or "\0" in name:
             raise self.fail(f"the image's path must stay inside the XML's folder: {name[:80]!r}")
         return name

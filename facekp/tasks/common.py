@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -26,6 +27,20 @@ def with_progress(items: Iterable[T], total: int | None, unit: str) -> Iterator[
         disable=not sys.stderr.isatty(),
     ) as progress:
         yield from progress.track(items, total=total)
+
+
+def output_folder(output: str) -> Path:
+    """The folder for a task's files, made if need be.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output={output}: {error.strerror}; choose another folder") from error
+    return folder
 
 
 def trained_on(description: dict[str, Any], data_dir: str | None) -> FaceDataModule:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from facekp.errors import ConfigError
 from facekp.evaluation import image_errors, summary
 from facekp.geometry import apply_map, denormalize_points, invert
 from facekp.predictor import Predictor
-from facekp.tasks.common import trained_on, with_progress
+from facekp.tasks.common import output_folder, trained_on, with_progress
 
 
 def evaluate(
@@ -53,6 +52,8 @@ def evaluate(
     Raises:
         FacekpError: the checkpoint, the data or the split cannot be used.
     """
+    if not 0 < threshold < 10:
+        raise ConfigError(f"task.threshold={threshold}: give a fraction above 0, e.g. 0.08")
     predictor = Predictor.load(ckpt_path, mirror=mirror, batch_size=batch_size, device=device)
     datamodule = trained_on(predictor.description, data_dir)
     split = split or ("test" if datamodule.splits.get("test") else "val")
@@ -81,7 +82,7 @@ def evaluate(
     )
     metrics = metrics[["faces", "predictor", *metrics.columns.drop(["faces", "predictor"])]]
 
-    folder = Path(output)
+    folder = output_folder(output)
     errors["network"].to_csv(folder / "errors.csv", index=False)
     metrics.to_csv(folder / "metrics.csv", index=False)
     (folder / "metrics.json").write_text(json.dumps(metrics.to_dict("records"), indent=2))

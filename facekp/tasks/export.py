@@ -16,6 +16,7 @@ from facekp.errors import ConfigError, FacekpError
 from facekp.models.base import KeypointNetwork
 from facekp.module import CHECKPOINT_KEY, to_network
 from facekp.predictor import Predictor, load_network
+from facekp.tasks.common import output_folder
 
 TOLERANCE = 1e-4
 """Largest difference between onnxruntime and torch, in sides of the input."""
@@ -54,10 +55,12 @@ def export(ckpt_path: str, output: str) -> Path:
         import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: pip install 'facekp[export]'") from error
+    if Path(ckpt_path).suffix.lower() == ".onnx":
+        raise ConfigError(f"ckpt_path={ckpt_path}: this is exported already")
     network, description = load_network(ckpt_path)
     # The name is the file's word: nothing in it may lead out of the folder.
     name = re.sub(r"[^A-Za-z0-9_-]", "_", str(description["config"].get("name", "network")))
-    path = Path(output) / f"{name}.onnx"
+    path = output_folder(output) / f"{name}.onnx"
     height, width = description["view"]["size"]
     channels = description["view"]["channels"]
     views = torch.randint(0, 256, (2, channels, height, width), dtype=torch.uint8)

@@ -10,7 +10,7 @@ import pandas as pd
 from facekp.errors import ConfigError
 from facekp.landmarks import IBUG68
 from facekp.predictor import Predictor
-from facekp.tasks.common import trained_on, with_progress
+from facekp.tasks.common import output_folder, trained_on, with_progress
 
 
 def kaggle(
@@ -43,7 +43,7 @@ def kaggle(
             "protocol; dataset.split=dlib has a test half"
         )
     faces = ((r.load(3), r.bbox) for r in with_progress(records, len(records), "test faces"))
-    path = Path(output) / "submission.csv"
+    path = output_folder(output) / "submission.csv"
     submission(np.stack(predictor.locate(faces))).to_csv(path, index=False)
     print(f"{path}: {len(records)} entries")
     return path

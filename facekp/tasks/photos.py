@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,14 +17,32 @@ import numpy as np
 from facekp.detection import Detector, GivenBoxes
 from facekp.draw import draw_points, save
 from facekp.errors import ConfigError, DataError, FacekpError
-from facekp.imaging import read_image
+from facekp.imaging import frame_count, read_image
 from facekp.predictor import Face, Predictor
-from facekp.tasks.common import with_progress
+from facekp.tasks.common import output_folder, with_progress
 
 T = TypeVar("T")
 
-PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
-VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
+PHOTOS = {
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".jpe",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".ppm",
+    ".pgm",
+}
+VIDEOS = {
+    ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv",
+}  # fmt: skip
+COLUMNS = [
+    "file", "frame", "face", "left", "top", "right", "bottom", "score", "box_kind", "picture",
+]  # fmt: skip
 CHUNK = 8  # photos in memory at once
 
 
@@ -38,8 +58,9 @@ def photos(
 ) -> None:
     """Find every face's points on photos or videos.
 
-    Writes `predictions.csv` (a row a face: file, frame, face, box, score, x and y of each point in
-    pixels of the photo) and a picture or video with the points of each input.
+    Writes `predictions.csv` (a row a face: file, frame, face, box, score, what the box is, the
+    drawing's name, x and y of each point in pixels of the photo) and a picture or video with the
+    points of each input.
 
     Args:
         ckpt_path: checkpoint or exported network.
@@ -60,25 +81,33 @@ def photos(
     files = find_inputs(input)
     if given is not None and any(file.suffix.lower() in VIDEOS for file in files):
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
-    folder = Path(output)
-    failed: list[str] = []
+    work = _Work(predictor, given, output_folder(output))
     total = 0
-    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as stream:
+    with (work.folder / "predictions.csv").open(
+        "w", newline="", encoding="utf-8", errors="backslashreplace"
+    ) as stream:
         table = csv.writer(stream)
         names = [f"{axis}{point}" for point in predictor.points for axis in "xy"]
-        head = ["file", "frame", "face", "left", "top", "right", "bottom", "score"]
-        table.writerow(head + names)
-        for file, number, faces, listed in _every_face(predictor, files, given, folder, failed):
-            total += len(faces)
-            for at, face in enumerate(faces):
-                values = [*face.bbox, face.score, *face.keypoints.ravel()]
-                table.writerow([file, number, at, *(f"{value:.3f}" for value in values)])
-            if not faces:
-                why = "no face found" if listed else f"not in {boxes}"
-                print(f"{file}{f' frame {number}' if number else ''}: {why}")
-    print(f"{total} faces in {len(files) - len(failed)} files: {folder / 'predictions.csv'}")
-    if failed:
-        raise FacekpError(f"{len(failed)} of {len(files)} files left out: " + " | ".join(failed))
+        table.writerow([*COLUMNS, *names])
+        for found in work.run(files):
+            total += len(found.faces)
+            for at, face in enumerate(found.faces):
+                numbers = [f"{value:.3f}" for value in (*face.bbox, face.score)]
+                points = [f"{value:.3f}" for value in face.keypoints.ravel()]
+                start = [found.file, found.frame, at, *numbers, face.box_kind, found.picture]
+                table.writerow([*start, *points])
+            if not found.faces:
+                frame = f" frame {found.frame}" if found.frame else ""
+                print(f"{found.file}{frame}: {found.why_none}")
+    if given is not None and given.unused():
+        unused = given.unused()
+        print(f"{boxes}: {len(unused)} files have boxes and were not among the input: {unused[:5]}")
+    done = len(files) - len(work.failed)
+    print(f"{total} faces in {done} files: {work.folder / 'predictions.csv'}")
+    if work.failed:
+        raise FacekpError(
+            f"{len(work.failed)} of {len(files)} files left out: " + " | ".join(work.failed)
+        )
 
 
 def find_inputs(given: str | Sequence[str] | None) -> list[Path]:
@@ -89,57 +118,141 @@ def find_inputs(given: str | Sequence[str] | None) -> list[Path]:
     """
     if not given:
         raise ConfigError("input= is missing: give a photo, folder, glob or video")
-    found: dict[Path, None] = {}
-    for entry in [given] if isinstance(given, str) else list(given):
-        path = Path(entry)
+    found: dict[Path, Path] = {}  # by where it really is
+    for entry in [given] if isinstance(given, str | int) else list(given):
+        path = Path(str(entry))
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTOS | VIDEOS)
+            files = sorted(p for p in path.iterdir() if p.is_file())
+            inside = [p for p in files if p.suffix.lower() in PHOTOS | VIDEOS]
+            others = [p.name for p in files if p not in inside]
+            if others:
+                print(f"{path}: {len(others)} files are no photos or videos by name: {others[:5]}")
         elif path.exists():
             inside = [path]
         else:
             # Path.glob does not take an absolute pattern.
             names = sorted(glob.glob(str(entry), recursive=True))  # noqa: PTH207
-            inside = [Path(name) for name in names]
+            inside = [Path(name) for name in names if Path(name).is_file()]
         if not inside:
             raise ConfigError(f"input={entry}: no photo or video there")
-        found.update(dict.fromkeys(inside))
-    return list(found)
+        for file in inside:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
 
 
-def _every_face(
-    predictor: Predictor,
-    files: list[Path],
-    given: GivenBoxes | None,
-    folder: Path,
-    failed: list[str],
-) -> Iterator[tuple[Path, int, list[Face], bool]]:
-    """(file, frame, faces, was it to be looked at) of everything.
+@dataclass(frozen=True)
+class _Found:
+    """What a photo, or a frame of a video, has."""
 
-    Draws as it goes, and collects what could not be read.
-    """
-    videos = [file for file in files if file.suffix.lower() in VIDEOS]
-    stills = [file for file in files if file.suffix.lower() not in VIDEOS]
-    for chunk in _chunks(with_progress(stills, len(stills), "photos")):
-        read = []
-        for file in chunk:
-            try:
-                own = None if given is None else given.of(file)
-                read.append((file, read_image(file, upright=True), own))
-            except DataError as error:
-                failed.append(str(error))
-                print(f"left out: {error}")
-        boxes = [np.empty((0, 4)) if given and own is None else own for _, _, own in read]
-        found = predictor([image for _, image, _ in read], boxes)
-        for (file, image, own), faces in zip(read, found, strict=True):
-            save(_free_name(folder, file, ".png"), annotate(image, faces, predictor))
-            yield file, 0, faces, given is None or own is not None
-    for video in videos:
+    file: Path
+    frame: int
+    """From 1; 0 for a photo."""
+    faces: list[Face]
+    picture: str
+    """File name of the drawing."""
+    why_none: str
+
+
+class _Work:
+    """Goes through photos and videos, draws as it goes, and collects what could not be done."""
+
+    def __init__(self, predictor: Predictor, given: GivenBoxes | None, folder: Path) -> None:
+        self.predictor, self.given, self.folder = predictor, given, folder
+        self.failed: list[str] = []
+        self.names: set[str] = set()
+
+    def run(self, files: list[Path]) -> Iterator[_Found]:
+        """Everything, photos first."""
+        videos = [file for file in files if file.suffix.lower() in VIDEOS]
+        stills = [file for file in files if file not in videos]
+        for chunk in _chunks(with_progress(stills, len(stills), "photos")):
+            yield from self.photos(chunk)
+        for video in videos:
+            with self.reported(video):
+                yield from self.video(video)
+
+    @contextmanager
+    def reported(self, file: Path) -> Iterator[None]:
+        """Whatever goes wrong with one file is said, and the others go on."""
         try:
-            for number, faces in _video(predictor, video, folder):
-                yield video, number, faces, True
-        except DataError as error:
-            failed.append(str(error))
-            print(f"left out: {error}")
+            yield
+        except Exception as error:
+            text = str(error) if isinstance(error, DataError) else f"{file}: {error!r}"
+            self.failed.append(text)
+            print(f"left out: {text}")
+
+    def photos(self, files: list[Path]) -> Iterator[_Found]:
+        """Photos that fit into memory together."""
+        read: list[tuple[Path, np.ndarray, np.ndarray | None]] = []
+        for file in files:
+            with self.reported(file):
+                own = None if self.given is None else self.given.of(file)
+                read.append((file, read_image(file, upright=True), own))
+                if (count := frame_count(file)) > 1:
+                    print(f"{file}: only the first of its {count} images is looked at")
+        try:
+            found = self.faces(read)
+        except Exception:  # one of them; each for itself
+            found = []
+            for entry in list(read):
+                with self.reported(entry[0]):
+                    found += self.faces([entry])
+                if len(found) <= read.index(entry):
+                    read.remove(entry)
+        for (file, image, own), faces in zip(read, found, strict=True):
+            with self.reported(file):
+                name = self.free_name(file, ".png")
+                save(self.folder / name, annotate(image, faces, self.predictor))
+                listed = self.given is None or own is not None
+                why = "no face found" if listed or not self.given else f"not in {self.given.path}"
+                yield _Found(file, 0, faces, name, why)
+
+    def faces(self, read: list[tuple[Path, np.ndarray, np.ndarray | None]]) -> list[list[Face]]:
+        """Faces of photos that were read."""
+        images = [image for _, image, _ in read]
+        if self.given is None:
+            return self.predictor(images)
+        boxes = [np.empty((0, 4)) if own is None else own for _, _, own in read]
+        return self.predictor(images, boxes, self.given.kind)
+
+    def video(self, file: Path) -> Iterator[_Found]:
+        """Each frame; the video with its points is written along."""
+        reader = cv2.VideoCapture(str(file))
+        writer: Any = None
+        name = self.free_name(file, ".mp4")
+        try:
+            stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
+            rate = reader.get(cv2.CAP_PROP_FPS) or 25.0
+            stream = with_progress(
+                _frames(reader), stated if stated > 0 else None, f"{file.name} frames"
+            )
+            number = 0
+            for chunk in _chunks(stream):
+                for frame, faces in zip(chunk, self.predictor(chunk), strict=True):
+                    number += 1
+                    if writer is None:
+                        writer = _writer(self.folder / name, rate, frame.shape)
+                    drawn = annotate(frame, faces, self.predictor)
+                    writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+                    yield _Found(file, number, faces, name, "no face found")
+            if number == 0:
+                raise DataError(file, "not a video that can be decoded", "convert it to mp4")
+            if number < stated:
+                # Also of sound files: some count by the length of the longest track.
+                print(f"{file}: {number} frames were read; its header speaks of {stated}")
+        finally:
+            reader.release()
+            if writer is not None:
+                writer.release()
+
+    def free_name(self, file: Path, suffix: str) -> str:
+        """A name for the drawing of `file`; two inputs of one name both keep theirs."""
+        name, number = f"{file.stem}{suffix}", 1
+        while name in self.names:
+            number += 1
+            name = f"{file.stem}_{number}{suffix}"
+        self.names.add(name)
+        return name
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
@@ -156,44 +269,6 @@ def annotate(image: np.ndarray, faces: Sequence[Face], predictor: Predictor) -> 
         radius = float(np.clip(side / 110, 0.7, 8.0))
         image = draw_points(image, face.keypoints, scheme=predictor.scheme, radius=radius)
     return image
-
-
-def _free_name(folder: Path, file: Path, suffix: str) -> Path:
-    """A name for the drawing of `file`; two inputs of one name both keep theirs."""
-    path, number = folder / f"{file.stem}{suffix}", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{file.stem}_{number}{suffix}"
-    return path
-
-
-def _video(predictor: Predictor, file: Path, folder: Path) -> Iterator[tuple[int, list[Face]]]:
-    """(number, faces) of each frame; the video with its points is written along."""
-    reader = cv2.VideoCapture(str(file))
-    writer: Any = None
-    try:
-        frames = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
-        rate = reader.get(cv2.CAP_PROP_FPS) or 25.0
-        stream = with_progress(
-            _frames(reader), frames if frames > 0 else None, f"{file.name} frames"
-        )
-        number = 0
-        for chunk in _chunks(stream):
-            for frame, faces in zip(chunk, predictor(chunk), strict=True):
-                number += 1
-                if writer is None:
-                    writer = _writer(_free_name(folder, file, ".mp4"), rate, frame.shape)
-                drawn = annotate(frame, faces, predictor)
-                writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-                yield number, faces
-        if number == 0:
-            raise DataError(file, "not a video that can be decoded", "convert it to mp4")
-        if number < frames:
-            raise DataError(file, f"ends after {number} of {frames} frames", "restore the file")
-    finally:
-        reader.release()
-        if writer is not None:
-            writer.release()
 
 
 def _writer(path: Path, rate: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
