@@ -97,7 +97,15 @@ def train(cfg: DictConfig) -> float:
         write_run_files(run_dir, module.description)
 
     log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
-    trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise FacekpError(
+            f"a loader process died ({str(error).splitlines()[0]}), perhaps for want of memory: "
+            f"dataset.num_workers=0 needs the least; resume={run_dir} goes on"
+        ) from error
     best_ckpt = run_dir / "checkpoints" / "best.ckpt"
     history: pd.DataFrame = callbacks["history"].frame
     figures: dict[str, float] = {}

@@ -222,6 +222,25 @@ def test_accumulated_and_clipped_steps(run: Run) -> None:
     assert list(pd.read_csv(folder / "metrics.csv")["step"]) == [2, 4, 6]
 
 
+def test_a_lost_loader_process_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from facekp.data.dataset import KeypointDataset
+
+    here, load = os.getpid(), KeypointDataset.__getitems__
+
+    def dies_in_a_worker(self: KeypointDataset, keys: list) -> dict:
+        if os.getpid() != here and keys[0][0] == 1:  # in the second epoch
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeypointDataset, "__getitems__", dies_in_a_worker)
+        with pytest.raises(FacekpError, match=r"a loader process died .* resume=.*/r goes on"):
+            run("r", "dataset.num_workers=1", "report=false")
+    folder = run("whole", "report=false")[1]
+    last = folder.parent / "r/checkpoints/last.ckpt"
+    assert_same_end(folder, run("r", "report=false", f"ckpt_path={last}")[1])
+
+
 def test_slurm_settings_compose() -> None:
     from hydra import compose, initialize_config_dir
 

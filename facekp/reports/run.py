@@ -217,6 +217,9 @@ class RunReport:
         images = to_network(torch.from_numpy(views[middle : middle + 1])).to(self.module.device)
         layers = inspection.layer_table(network, images)
         layers.to_csv(self.pictures / "layers.csv", index=False)
+        for board in self.boards:
+            rows = layers.to_string(index=False).splitlines()
+            board.add_text("report/layers", "\n".join(f"    {row}" for row in rows))
         counts = dict.fromkeys(("parameters", "multiply_adds"), "{:,}".format)
         text = (
             f"{type(network).__name__}: {layers.parameters.sum():,} parameters and "
