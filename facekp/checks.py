@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,19 @@ def check(cfg: DictConfig) -> None:
         ("seed", cfg.seed, 0),
         ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
         ("trainer.cpus", cfg.trainer.cpus, 1),
+        ("trainer.check_val_every_n_epoch", cfg.trainer.check_val_every_n_epoch, 1),
         ("dataset.batch_size", cfg.dataset.batch_size, 1),
     ):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ConfigError(f"{name}={value}: give a whole number, at least {least}")
+    every, epochs = cfg.trainer.check_val_every_n_epoch, cfg.trainer.max_epochs
+    if every > epochs:
+        raise ConfigError(
+            f"trainer.check_val_every_n_epoch={every}: none of trainer.max_epochs={epochs} would "
+            "be validated, and no best one kept"
+        )
+    if not re.fullmatch(r"[^/\\\0]+", str(cfg.name)):
+        raise ConfigError(f"name={cfg.name}: it names a folder, so no slash can be in it")
     for own, network in (("channels", "in_channels"), ("input_size", "input_size")):
         if cfg.dataset[own] != cfg.model[network]:
             raise ConfigError(
@@ -85,11 +95,10 @@ def no_gpu(gpus: object, found: int) -> ConfigError:
 
 
 def _check_checkpoint(ckpt_path: str, run_dir: Path) -> None:
-    folder = run_dir.absolute() / "checkpoints"
     if not Path(ckpt_path).is_file():
         raise ConfigError(f"ckpt_path={ckpt_path}: there is no such file")
-    if Path(ckpt_path).absolute().parent != folder or not (folder / "best.ckpt").is_file():
+    if Path(ckpt_path).absolute().parent != run_dir.absolute() / "checkpoints":
         raise ConfigError(
-            f"ckpt_path={ckpt_path}: a run goes on in its own folder, with its best.ckpt; "
-            "give RUN/checkpoints/last.ckpt of a whole run, not in a sweep"
+            f"ckpt_path={ckpt_path}: a run goes on in its own folder; give resume=RUN, or "
+            "RUN/checkpoints/last.ckpt of a whole run, not in a sweep"
         )

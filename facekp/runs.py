@@ -25,16 +25,22 @@ def command() -> str:
     """What to type to have this run again."""
     if not HydraConfig.initialized():
         return ""
-    overrides = (shlex.quote(text) for text in HydraConfig.get().overrides.task)
-    return " ".join(["python train.py", *overrides])
+    overrides = _once(HydraConfig.get().overrides.task)
+    return " ".join(["python train.py", *map(shlex.quote, overrides)])
+
+
+def _once(overrides: Sequence[str]) -> list[str]:
+    """The last word on each setting; where a run went on from is not one."""
+    last = {override.partition("=")[0]: override for override in overrides}
+    last.pop("ckpt_path", None)
+    return list(last.values())
 
 
 def expand_resume(arguments: Sequence[str]) -> list[str]:
     """Command-line arguments in which `resume=FOLDER` became what FOLDER was started with.
 
     A run goes on from its last checkpoint in its folder, or starts again there if it had none. A
-    sweep starts again in its folder, where jobs that are done are not repeated, and others go on;
-    a search starts a new folder, and goes on where its storage says.
+    sweep starts again in its folder, where jobs that are done are not repeated, and others go on.
 
     Raises:
         ConfigError: not the folder of a run or a sweep.
@@ -43,18 +49,19 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     if not given:
         return list(arguments)
     folder = Path(given[-1].partition("=")[2]).expanduser()
-    rest = [argument for argument in arguments if argument not in given]
+    rest = [a for a in arguments if a not in given and a not in ("-m", "--multirun")]
     sweep, run = folder / "multirun.yaml", folder / ".hydra/overrides.yaml"
     here = str(folder.absolute()).replace("'", "\\'")
     if sweep.is_file():
         hydra = yaml.safe_load(sweep.read_text(encoding="utf-8"))["hydra"]
-        before = [*hydra["overrides"]["hydra"], *hydra["overrides"]["task"]]
+        before = _once([*hydra["overrides"]["hydra"], *hydra["overrides"]["task"]])
         before = [override for override in before if not override.startswith("hydra.mode=")]
-        searched = "optuna" in str(hydra["sweeper"].get("_target_"))
-        place = [] if searched else [f"hydra.sweep.dir='{here}'"]
-        return ["-m", *before, *place, *rest]
+        return ["-m", *before, f"hydra.sweep.dir='{here}'", *rest]
     if run.is_file():
-        before = yaml.safe_load(run.read_text(encoding="utf-8"))
+        before = _once(yaml.safe_load(run.read_text(encoding="utf-8")))
         last = [f"ckpt_path='{here}/{LAST}'"] if (folder / LAST).is_file() else []
         return [*before, f"hydra.run.dir='{here}'", *last, *rest]
-    raise ConfigError(f"resume={folder}: this is not the folder of a run or a sweep")
+    raise ConfigError(
+        f"resume={folder}: this is not the folder of a run or a sweep; a search goes on when its "
+        "own command is given again"
+    )

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
     """Decorate what runs one job of a sweep.
 
-    Its error is kept in the job's folder as `error.txt`, and the result is nan. In a sweep that is
+    Its error is kept in the job's folder as `error.txt`, and the result is infinite (a search takes
+    no nan). In a sweep that is
     started again, a job that was done gives its result, and one that was stopped goes on. On its
     own (without `-m`), the function is called as it is.
     """
@@ -46,14 +47,15 @@ def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], f
         if (folder / LAST).is_file():
             config.ckpt_path = str(folder / LAST)
         error_file = folder / ERROR
-        error_file.unlink(missing_ok=True)
+        for old in (error_file, folder / RESULTS):
+            old.unlink(missing_ok=True)
         try:
             return function(config)
         except Exception as error:  # the other jobs go on
             text = f"error: {error}" if isinstance(error, FacekpError) else traceback.format_exc()
             error_file.write_text(text, encoding="utf-8")
             log.error(text)
-            return math.nan
+            return math.inf
 
     return wrapped
 

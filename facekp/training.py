@@ -89,7 +89,7 @@ def train(cfg: DictConfig) -> float:
             f"callbacks: {', '.join(sorted(missing))} left out; give the default ones, too, as in "
             "callbacks=[default,ema]"
         )
-    logger = build(cfg.logger) if cfg.logger else False
+    logger = build(cfg.logger) if cfg.get("logger") else False
     trainer: L.Trainer = build(
         cfg.trainer, callbacks=list(callbacks.values()), logger=logger, default_root_dir=run_dir
     )
@@ -110,7 +110,9 @@ def train(cfg: DictConfig) -> float:
     history: pd.DataFrame = callbacks["history"].frame
     figures: dict[str, float] = {}
     if trainer.is_global_zero:
-        if cfg.monitor not in history or history[cfg.monitor].isna().all():
+        if cfg.monitor not in history:
+            raise FacekpError("the run ended before its first validation: give it more time")
+        if history[cfg.monitor].isna().all():
             raise FacekpError(f"{cfg.monitor} was never a number: lower model.optimizer.lr")
         figures = history.loc[history[cfg.monitor].idxmin()].to_dict()
     if datamodule.splits.get("test"):
@@ -128,12 +130,12 @@ def train(cfg: DictConfig) -> float:
         "seconds": time.perf_counter() - started,
         **figures,
     }
-    write_text(run_dir / RESULTS, json.dumps(results, indent=2))
     if cfg.report:
         module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
         boards = tensorboards(trainer)
         page = RunReport(run_dir, module, datamodule, history, cfg.monitor, cfg.threshold, boards)
         page.write(results)
+    write_text(run_dir / RESULTS, json.dumps(results, indent=2))
     show(results, cfg, run_dir)
     return float(results[cfg.monitor])
 
@@ -149,7 +151,7 @@ def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
         ConfigError: names what differs.
         DataError: not a checkpoint of facekp.
     """
-    _, before = read_checkpoint(ckpt_path)
+    checkpoint, before = read_checkpoint(ckpt_path)
     old, new = (
         flatten({key: d["config"].get(key) for key in ("seed", "model", "dataset")})
         for d in (before, description)
@@ -163,6 +165,18 @@ def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
         raise ConfigError(
             f"ckpt_path={ckpt_path}: a resumed run goes on as it began, but " + ", ".join(changed)
         )
+    done, wanted = int(checkpoint["epoch"]) + 1, description["config"]["trainer"]["max_epochs"]
+    if done > wanted:
+        raise ConfigError(
+            f"ckpt_path={ckpt_path}: the run has {done} epochs behind it, but "
+            f"trainer.max_epochs={wanted}"
+        )
+    states = checkpoint.get("callbacks", {}).values()
+    judged = any(
+        isinstance(s, dict) and s.get("best_model_path") and s.get("monitor") for s in states
+    )
+    if judged and not Path(ckpt_path).with_name("best.ckpt").is_file():
+        raise ConfigError(f"ckpt_path={ckpt_path}: best.ckpt is not beside it; restore the folder")
     if before.get("data_fingerprint") != description["data_fingerprint"]:
         raise ConfigError(f"ckpt_path={ckpt_path}: the data has changed since the run began")
 

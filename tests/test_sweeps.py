@@ -83,6 +83,13 @@ def test_resume_repeats_what_a_run_was_started_with(tmp_path: Path) -> None:
     again = expand_resume([f"resume={tmp_path}/it's"])
     assert again[-1] == f"ckpt_path='{here}/checkpoints/last.ckpt'"
     assert expand_resume(["seed=1"]) == ["seed=1"]
+    (tmp_path / "multirun.yaml").write_text(
+        "hydra: {overrides: {hydra: [hydra.mode=MULTIRUN, hydra/launcher=cpus], task: ['seed=0,1']}}"
+    )
+    assert expand_resume(["-m", f"resume={tmp_path}", "seed=2"]) == [
+        "-m", "hydra/launcher=cpus", "seed=0,1", f"hydra.sweep.dir='{tmp_path}'", "seed=2"
+    ]  # fmt: skip
+    (tmp_path / "multirun.yaml").unlink()
     with pytest.raises(ConfigError, match="not the folder of a run"):
         expand_resume([f"resume={tmp_path}"])
 
@@ -92,7 +99,7 @@ def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[
     assert first.returncode == 0, first.stderr
     (folder,) = tmp_path.glob("runs/sweeps/*")
     before = sweep_table(tmp_path)
-    # As if it had died in the second job, after its first epoch, and before the third.
+    # As if it had died after the second job's training, and before the third.
     (folder / "1_part1/results.json").unlink()
     shutil.rmtree(folder / "2_part1")
     again = train_py(tmp_path, f"resume={folder}")
@@ -101,6 +108,28 @@ def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[
     after = sweep_table(tmp_path)
     pd.testing.assert_series_equal(before["best"], after["best"])
     assert list(after["status"]) == ["done"] * 3
+    # What was done before does not hide that it fails now.
+    failing = train_py(tmp_path, f"resume={folder}", "trainer.max_epochs=1", "seed=0")
+    assert failing.returncode == 1
+    assert sweep_table(tmp_path).loc["0_part1", "status"] == "failed"
+    assert "has 2 epochs behind it" in sweep_table(tmp_path).loc["0_part1", "error"]
+
+
+def test_a_run_goes_on_also_before_its_first_validation(run: Run) -> None:
+    settings = ["trainer.max_epochs=4", "trainer.check_val_every_n_epoch=3", "report=false"]
+    _, whole = run("whole", *settings)
+    with pytest.raises(FacekpError, match="before its first validation"):
+        run("part", *settings, "+trainer.max_steps=8")
+    part = whole.parent / "part"
+    assert not (part / "checkpoints/best.ckpt").exists()
+    last = part / "checkpoints/last.ckpt"
+    run("part", *settings, f"ckpt_path={last}")
+    assert_same_end(whole, part)
+
+
+def test_no_tensorboard(run: Run) -> None:
+    _, folder = run("r", "~logger", "trainer.max_epochs=1", "report=false")
+    assert not (folder / "tensorboard").exists()
 
 
 def test_several_devices_are_not_for_sweeps(tmp_path: Path, small: list[str]) -> None:
@@ -117,6 +146,8 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path, imm_data: Path) -> None:
         ("data_dir=nowhere", "nowhere/imm_face_db: the data set is not here"),
         ("ckpt_path=no.ckpt", "there is no such file"),
         ("resume=nowhere", "not the folder of a run"),
+        ("trainer.check_val_every_n_epoch=999", "none of trainer.max_epochs=50 would be validated"),
+        ("name=a/b", "no slash can be in it"),
     ):
         start = time.perf_counter()
         done = train_py(tmp_path, "experiment=part1", f"data_dir={imm_data}", wrong)
@@ -316,9 +347,11 @@ def test_a_search_goes_on_where_its_storage_says(tmp_path: Path, small: list[str
         "-m", "hydra/sweeper=optuna", *small, "+search=part1", "hydra.sweeper.n_trials=2",
         "trainer.max_epochs=1",
     ]  # fmt: skip
-    for count in (2, 4):
-        done = train_py(tmp_path, *search)
-        assert done.returncode == 0, done.stderr
+    for count in (2, 4, 6):
+        wrong = ["model.input_size=[4,4]"] if count == 6 else []  # each of its trials fails
+        done = train_py(tmp_path, *search, *wrong)
+        assert done.returncode == (1 if wrong else 0), done.stderr
+        assert "Traceback" not in done.stderr
         with sqlite3.connect(tmp_path / "runs/search_part1.db") as study:
             states = [row[0] for row in study.execute("select state from trials")]
         assert states == ["COMPLETE"] * count
