@@ -314,9 +314,7 @@ def _figures_table(errors: pd.DataFrame, base: pd.DataFrame, threshold: float) -
     for name in both[0].index:
         relative = name.startswith(("nme", "auc", "failure"))
         values = [f"{100 * own[name]:.2f} %" if relative else f"{own[name]:.4g}" for own in both]
-        rows.append(
-            {"metric": name.replace("_", " "), "network": values[0], "mean shape": values[1]}
-        )
+        rows.append({"metric": name, "network": values[0], "mean shape": values[1]})
     return table(pd.DataFrame(rows))
 
 
