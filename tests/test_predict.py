@@ -179,6 +179,16 @@ def test_one_odd_photo_takes_no_other_along(
     assert "1 files are no photos or videos by name: ['notes.txt']" in capsys.readouterr().out
 
 
+def test_a_detector_that_cannot_be_had_is_said_once(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
+    with pytest.raises(ConfigError, match=r"^detector\.model is missing"):
+        run_photos(
+            checkpoints["ibug"], tmp_path / "out", str(tmp_path), detector=CenterFaceDetector
+        )
+
+
 def test_a_long_thin_photo_has_no_face() -> None:
     pytest.importorskip("dlib")
     assert len(DlibDetector()(np.zeros((5, 20000, 3), np.uint8))[0]) == 0

@@ -24,19 +24,9 @@ from facekp.tasks.common import output_folder, with_progress
 T = TypeVar("T")
 
 PHOTOS = {
-    ".jpg",
-    ".jpeg",
-    ".jfif",
-    ".jpe",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".ppm",
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm",
     ".pgm",
-}
+}  # fmt: skip
 VIDEOS = {
     ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv",
 }  # fmt: skip
@@ -81,6 +71,8 @@ def photos(
     files = find_inputs(input)
     if given is not None and any(file.suffix.lower() in VIDEOS for file in files):
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
+    if given is None:
+        _ = predictor.detector  # a detector that cannot be had is not the first photo's fault
     work = _Work(predictor, given, output_folder(output))
     total = 0
     with (work.folder / "predictions.csv").open(
