@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from facekp.data.sources import SOURCES
+from facekp.devices import may_have_gpu
 from facekp.errors import ConfigError
 
 
@@ -55,16 +55,16 @@ def check(cfg: DictConfig) -> None:
 
 
 def _check_devices(cfg: DictConfig) -> None:
-    gpus = OmegaConf.to_object(cfg).get("trainer", {}).get("gpus")  # type: ignore[union-attr]
-    several = gpus not in (0, 1) and not (isinstance(gpus, list) and len(gpus) == 1)
+    gpus = cfg.trainer.gpus
+    wanted = wanted_gpus(gpus)
+    several = gpus == -1 or len(wanted) > 1
     if (several or cfg.trainer.cpus > 1) and in_a_sweep():
         raise ConfigError(
             f"trainer.gpus={gpus}, cpus={cfg.trainer.cpus} in a sweep: a run on several devices "
             "starts its own command again, which a sweeper would take for another job; use one "
             "device a job"
         )
-    wanted = wanted_gpus(gpus)
-    if wanted and not any(Path("/dev").glob("nvidia[0-9]*")) and os.name == "posix":
+    if wanted and not may_have_gpu():
         raise no_gpu(gpus, 0)
 
 
@@ -80,7 +80,8 @@ def wanted_gpus(gpus: object) -> Sequence[int]:
         ConfigError: neither a number nor a list of indices.
     """
     numbers: list[Any] = list(gpus) if isinstance(gpus, list | tuple | ListConfig) else [gpus]
-    if not numbers or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
+    wrong = any(isinstance(n, bool) or not isinstance(n, int) for n in numbers)
+    if wrong or not numbers or (isinstance(gpus, int) and gpus < -1):
         raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
     if isinstance(gpus, int):
         return range(1 if gpus == -1 else gpus)

@@ -13,6 +13,13 @@ from facekp.errors import ConfigError
 _claims: dict[str, IO[str]] = {}
 
 
+def may_have_gpu() -> bool:
+    """False where there is certainly no GPU, without asking torch (which takes seconds)."""
+    # Linux with NVIDIA, in Windows (WSL), on a Jetson, with AMD; elsewhere torch is to say.
+    names = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "kfd")
+    return os.name != "posix" or any(any(Path("/dev").glob(name)) for name in names)
+
+
 def gpu_count() -> int:
     """CUDA GPUs that this process may use, at least 1, without asking torch (which takes seconds).
 

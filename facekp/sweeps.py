@@ -15,9 +15,9 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from facekp.checks import in_a_sweep
 from facekp.errors import FacekpError
 from facekp.runs import ERROR, LAST, RESULTS, command
 
@@ -28,17 +28,15 @@ def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], f
     """Decorate what runs one job of a sweep.
 
     Its error is kept in the job's folder as `error.txt`, and the result is infinite (a search takes
-    no nan). In a sweep that is
-    started again, a job that was done gives its result, and one that was stopped goes on. On its
-    own (without `-m`), the function is called as it is.
+    no nan). In a sweep that is started again, a job that was done gives its result, and one that
+    was stopped goes on. On its own (without `-m`), the function is called as it is.
     """
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> float:
-        hydra = HydraConfig.get()
-        if hydra.mode != RunMode.MULTIRUN:
+        if not in_a_sweep():
             return function(config)
-        folder = Path(hydra.runtime.output_dir)
+        folder = Path(HydraConfig.get().runtime.output_dir)
         if (folder / RESULTS).is_file():
             results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             if results["command"] == command():

@@ -192,7 +192,7 @@ def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch) -> None
     assert devices.gpu_count() == 1
 
 
-@pytest.mark.parametrize("value", ["two", "[0,x]", "true", "null", "1.5"])
+@pytest.mark.parametrize("value", ["two", "[0,x]", "true", "null", "1.5", "-2"])
 def test_gpus_must_be_numbers(value: str) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.gpus="):
         check(composed(f"trainer.gpus={value}", "run_dir=x"))
