@@ -18,6 +18,9 @@ Colour = tuple[int, int, int]
 TRUTH: Colour = (40, 205, 80)
 PREDICTION: Colour = (235, 50, 50)
 BOX: Colour = (255, 200, 40)
+# Of charts. Ink is a colour that nothing else has: in an SVG it becomes that of the page's text.
+INK = "#1d2127"
+TRAINING, VALIDATION, BASELINE = "#3b82c4", "#e0662b", "#8d949e"
 _SHIFT = 4
 
 

@@ -22,8 +22,13 @@ def relative_errors(
         points: indices of the K points in the scheme.
         scheme: what the records' points are.
     """
-    truth = np.stack([record.keypoints for record in records if record.keypoints is not None])
+    truth = _truth(records)
     return (found - truth[:, points]) / scheme.interocular(truth)[:, None, None]
+
+
+def _truth(records: Sequence[FaceRecord]) -> np.ndarray:
+    """All points (N, scheme's count, 2) of faces that have them."""
+    return np.stack([record.keypoints for record in records if record.keypoints is not None])
 
 
 def image_errors(
@@ -31,14 +36,9 @@ def image_errors(
 ) -> pd.DataFrame:
     """A row an image: name, source, MAE per coordinate in px, NME, NME of each region.
 
-    Args:
-        records: the faces, with points.
-        found: (N, K, 2) pixels of the photos.
-        points: indices of the K points in the scheme.
-        scheme: what the records' points are.
+    Its arguments are those of `relative_errors`.
     """
-    truth = np.stack([record.keypoints for record in records if record.keypoints is not None])
-    difference = found - truth[:, points]
+    difference = found - _truth(records)[:, points]
     normalised = np.linalg.norm(relative_errors(records, found, points, scheme), axis=-1)
     columns = {
         "image": [record.name for record in records],

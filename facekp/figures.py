@@ -15,11 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
+from facekp.draw import BASELINE, INK, TRAINING, VALIDATION
 from facekp.landmarks import LandmarkScheme
 
-# Ink is a colour that nothing else has: in an SVG it becomes that of the page's own text.
-INK = "#1d2127"
-TRAINING, VALIDATION, BASELINE = "#3b82c4", "#e0662b", "#8d949e"
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.grid": True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -24,34 +26,43 @@ def layer_table(network: nn.Module, images: Tensor) -> pd.DataFrame:
         images: (1, C, H, W), as the network takes them.
     """
     names = {module: name for name, module in network.named_modules()}
-    outputs: dict[nn.Module, tuple[int, ...]] = {}
-
-    def note(module: nn.Module, _: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            outputs[module] = tuple(output.shape[1:])
-
     leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(note) for module in leaves]
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with FlopCounterMode(display=False) as counter:
+        outputs = _outputs(network, images, leaves)
     counts = counter.get_flop_counts()
     root = type(network).__name__
     rows = [
         {
             "layer": names[module],
             "type": type(module).__name__,
-            "output": "x".join(map(str, shape)),
+            "output": "x".join(map(str, output.shape[1:])),
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             # An operation is a multiplication or an addition.
             "multiply_adds": sum(counts.get(f"{root}.{names[module]}", {}).values()) // 2,
         }
-        for module, shape in outputs.items()
+        for module, output in outputs.items()
     ]
     return pd.DataFrame(rows)
+
+
+def _outputs(
+    network: nn.Module, images: Tensor, modules: Sequence[nn.Module]
+) -> dict[nn.Module, Tensor]:
+    """What some modules answer to images on their way through a network, in that order."""
+    answers: dict[nn.Module, Tensor] = {}
+
+    def note(module: nn.Module, _: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            answers[module] = output.clone()  # the next layer may work in place
+
+    hooks = [module.register_forward_hook(note) for module in modules]
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return answers
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
@@ -93,23 +104,11 @@ def feature_maps(network: nn.Module, images: Tensor, layers: int = 5) -> dict[st
     """
     found = convolutions(network)
     chosen = np.unique(np.linspace(0, len(found) - 1, layers).round().astype(int))
-    answers: dict[str, np.ndarray] = {}
-
-    def note(name: str, output: Tensor) -> None:
-        answers[name] = output[0, :16].float().cpu().numpy()
-
-    hooks = [
-        module.register_forward_hook(lambda _, __, output, name=name: note(name, output))
-        for name, module in (list(found.items())[place] for place in chosen)
-    ]
-    try:
-        with torch.no_grad():
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    shown = [list(found.items())[place] for place in chosen]
+    answers = _outputs(network, images, [module for _, module in shown])
     sheets = {}
-    for name, maps in answers.items():
+    for name, module in shown:
+        maps = answers[module][0, :16].float().cpu().numpy()
         height = round(2 * TILE * maps.shape[1] / maps.shape[2])
         sheets[name] = grid([fit(heat(one), (height, 2 * TILE)) for one in maps], 8)
     return sheets

@@ -15,8 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from facekp import figures, inspection
 from facekp.data.datamodule import FaceDataModule
-from facekp.data.dataset import KeypointDataset
-from facekp.draw import PREDICTION, TRUTH, fit, grid, label, picture_of_view, save
+from facekp.draw import PREDICTION, TRUTH, grid, label, picture_of_view, save
 from facekp.evaluation import image_errors, relative_errors, summary
 from facekp.geometry import apply_map, denormalize_points, invert
 from facekp.imaging import read_image
@@ -72,7 +71,7 @@ class RunReport:
         Returns:
             The page's path.
         """
-        views, guesses = self._judge()
+        views, truth, guesses = self._judge()
         points, scheme = self.dataset.points, self.dataset.scheme
         records = self.dataset.records
         found = self._to_photos(guesses)
@@ -105,7 +104,7 @@ class RunReport:
                 "training faces' mean shape to everything.",
                 [_figures_table(errors, base, self.threshold)],
             ),
-            *self._ranked(views, guesses, errors),
+            *self._ranked(views, truth, guesses, errors),
             Section(
                 "Where the errors are",
                 "The share of validation faces up to each error; the error by point, or where the "
@@ -145,9 +144,9 @@ class RunReport:
         )
         return path
 
-    def _judge(self) -> tuple[np.ndarray, np.ndarray]:
-        """Views (N, C, H, W) uint8 of the validation faces and guesses (N, K, 2), normalised."""
-        views, guesses = [], []
+    def _judge(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Validation views (N, C, H, W) uint8; truth and guesses (N, K, 2), normalised."""
+        views, truth, guesses = [], [], []
         size = self.datamodule.batch_size
         for first in range(0, len(self.dataset), size):
             last = min(first + size, len(self.dataset))
@@ -155,7 +154,8 @@ class RunReport:
             with torch.no_grad():
                 guesses.append(self.module(batch["image"].to(self.module.device)).cpu().numpy())
             views.append(batch["image"].numpy())
-        return np.concatenate(views), np.concatenate(guesses)
+            truth.append(batch["keypoints"].numpy())
+        return np.concatenate(views), np.concatenate(truth), np.concatenate(guesses)
 
     def _to_photos(self, points: np.ndarray) -> np.ndarray:
         """Normalised points (N, K, 2) of the first N faces to pixels of their photos."""
@@ -165,9 +165,16 @@ class RunReport:
         )
 
     def _ranked(
-        self, views: np.ndarray, guesses: np.ndarray, errors: pd.DataFrame
+        self, views: np.ndarray, truth: np.ndarray, guesses: np.ndarray, errors: pd.DataFrame
     ) -> list[Section]:
         """The best, the worst and a random choice."""
+
+        def face(index: int) -> np.ndarray:
+            layers = [(truth[index], TRUTH), (guesses[index], PREDICTION)]
+            picture = picture_of_view(views[index], layers, self.dataset.scheme)
+            name = Path(errors.image[index]).stem
+            return label(picture, f"{name[-22:]}  {100 * errors.nme_interocular[index]:.1f} %")
+
         order = np.argsort(errors.nme_interocular.to_numpy())
         chance = np.random.default_rng(0).permutation(len(order))
         parts = []
@@ -176,21 +183,10 @@ class RunReport:
             ("worst", order[::-1][:COUNT], "The worst"),
             ("random", chance[:COUNT], "A random choice"),
         ):
-            sheet = grid([self._face(views, guesses, errors, int(i)) for i in chosen], 4)
+            sheet = grid([face(int(index)) for index in chosen], 4)
             parts.append(self._picture(sheet, f"{name}.jpg", caption))
         text = "Validation faces with truth (green) and prediction (red), ranked by their NME."
         return [Section("Faces", text, parts)]
-
-    def _face(
-        self, views: np.ndarray, guesses: np.ndarray, errors: pd.DataFrame, index: int
-    ) -> np.ndarray:
-        """A validation face with truth, prediction, name and error."""
-        dataset: KeypointDataset = self.dataset
-        truth = dataset.__getitems__([(0, index)])["keypoints"][0].numpy()
-        layers = [(truth, TRUTH), (guesses[index], PREDICTION)]
-        picture = picture_of_view(views[index], layers, dataset.scheme)
-        name = Path(errors.image[index]).stem
-        return label(picture, f"{name[-22:]}  {100 * errors.nme_interocular[index]:.1f} %")
 
     def _as_training_went(self) -> list[Section]:
         """The same faces after more and more epochs."""
@@ -257,7 +253,8 @@ class RunReport:
                 inspection.feature_maps(network, images).items(), 1
             )
         ]
-        save(self.pictures / "features_input.jpg", fit(_rgb(views[middle]), (200, 260)))
+        seen = picture_of_view(views[middle], [], self.dataset.scheme, width=260)
+        save(self.pictures / "features_input.jpg", seen)
         sections.append(
             Section(
                 "A face through the network",
@@ -301,10 +298,6 @@ class RunReport:
             board.add_image(
                 f"report/{path.stem}", read_image(path), self.best_epoch, dataformats="HWC"
             )
-
-
-def _rgb(view: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(view.transpose(1, 2, 0), (*view.shape[1:], 3))
 
 
 def _figures_table(errors: pd.DataFrame, base: pd.DataFrame, threshold: float) -> Any:
