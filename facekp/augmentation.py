@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import albumentations as A
 import numpy as np
 
 from facekp.errors import ConfigError
-from facekp.geometry import Size, apply_map, compose, mirrors, normalize_points
+from facekp.geometry import Size, apply_map, compose, mirrors
 from facekp.imaging import warp
 from facekp.landmarks import LandmarkScheme
+
+if TYPE_CHECKING:
+    import albumentations as A
 
 # Corners of a small triangle; it changes its sense where a transform mirrors the image.
 _PROBE = np.array([[-0.1, -0.1], [0.1, -0.1], [-0.1, 0.1]])
@@ -34,9 +37,13 @@ class Augmentation:
     def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose] = ()) -> None:
         transforms = list(transforms)
         self.affine: list[A.Affine | A.HorizontalFlip] = []
+        self.rest: A.Compose | None = None
+        if not transforms:
+            return
+        import albumentations as A  # most of a second, which using a network need not wait for
+
         while transforms and isinstance(transforms[0], A.Affine | A.HorizontalFlip):
             self.affine.append(transforms.pop(0))
-        self.rest: A.Compose | None = None
         if transforms:
             points = A.KeypointParams(format="xy", remove_invisible=False)
             with warnings.catch_warnings():
@@ -64,8 +71,8 @@ class Augmentation:
             seed: whole numbers that fix the randomness, e.g. (seed, epoch, sample).
 
         Returns:
-            The view (height, width[, 3]) uint8, its points (scheme.count, 2) in normalised
-            coordinates, and the map (2, 3) that was used in the end (transforms behind the leading
+            The view (height, width[, 3]) uint8, its points (scheme.count, 2) in its
+            pixels, and the map (2, 3) that was used in the end (transforms behind the leading
             affine ones are not part of it).
         """
         # One pair of generators feeds every transform, in order: nothing else draws from it.
@@ -92,8 +99,8 @@ class Augmentation:
             a, b, c = moved[-3:]
             mirrored ^= bool(np.linalg.det(np.stack([b - a, c - a])) < 0)
             points = None if points is None else moved[:-3]
-        if points is not None:
-            points = normalize_points(points[scheme.partners] if mirrored else points, size)
+        if points is not None and mirrored:
+            points = points[scheme.partners]
         return view, points, matrix
 
 
@@ -101,6 +108,8 @@ def _matrix_of(transform: A.Affine | A.HorizontalFlip, size: Size) -> np.ndarray
     """Map (2, 3) that a transform drew for a view of `size`: identity where it does not apply."""
     if transform.py_random.random() >= transform.p:
         return np.eye(2, 3)
+    import albumentations as A
+
     if isinstance(transform, A.HorizontalFlip):
         return np.array([[-1.0, 0.0, size[1] - 1.0], [0.0, 1.0, 0.0]])
     drawn = transform.get_params_dependent_on_data({"shape": (*size, 1)}, {})

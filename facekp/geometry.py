@@ -62,24 +62,28 @@ def box_map(box: np.ndarray, size: Size) -> np.ndarray:
 
 
 def compose(after: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Map (2, 3) that applies `first`, then `after`; both (2, 3)."""
-    return np.column_stack([after[:, :2] @ first[:, :2], after[:, :2] @ first[:, 2] + after[:, 2]])
+    """Map (..., 2, 3) that applies `first`, then `after`; both (..., 2, 3)."""
+    both = after[..., :2] @ first
+    both[..., 2] += after[..., 2]
+    return both
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """Inverse (2, 3) of a map (2, 3)."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
+    """Inverse (..., 2, 3) of maps (..., 2, 3)."""
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
 
 
 def apply_map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points (..., 2) moved by a map (2, 3)."""
-    return points @ matrix[:, :2].T + matrix[:, 2]
+    """Points (..., 2) moved by a map (2, 3), or (B, K, 2) moved by (B, 2, 3), each by its own."""
+    offset = matrix[:, 2] if matrix.ndim == 2 else matrix[:, None, :, 2]
+    return points @ matrix[..., :2].swapaxes(-1, -2) + offset
 
 
 def mirrors(matrix: np.ndarray) -> bool:
     """Whether a map turns left into right."""
-    return bool(np.linalg.det(matrix[:, :2]) < 0)
+    (a, b, _), (c, d, _) = matrix.tolist()
+    return a * d < b * c
 
 
 def normalize_points(points: np.ndarray, size: Size) -> np.ndarray:

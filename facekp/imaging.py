@@ -139,7 +139,9 @@ def shrink_factor(matrix: np.ndarray) -> int:
     return max(1, int(1 / scale + 1e-6))
 
 
-def shrink(image: np.ndarray, factor: int, roi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shrink(
+    image: np.ndarray, factor: int, roi: np.ndarray, channels: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The part of a photo inside `roi`, averaged over `factor x factor` pixels.
 
     The blocks start at multiples of `factor` in the photo, whatever the roi, so a part that was
@@ -149,6 +151,7 @@ def shrink(image: np.ndarray, factor: int, roi: np.ndarray) -> tuple[np.ndarray,
         image: (H, W) or (H, W, C) uint8.
         factor: at least 1.
         roi: box (4,); it is cut to the image.
+        channels: 1 or 3 to have the part grey or RGB; None leaves it as it is.
 
     Returns:
         The small image and the map (2, 3) from the photo to it.
@@ -158,6 +161,7 @@ def shrink(image: np.ndarray, factor: int, roi: np.ndarray) -> tuple[np.ndarray,
     first = np.clip(np.floor(roi[:2]), 0, limit - 1).astype(int) // factor * factor
     last = np.clip(np.ceil(roi[2:]).astype(int) + 1, first + 1, limit)
     part = image[first[1] : last[1], first[0] : last[0]]
+    part = part if channels is None else to_channels(part, channels)
     if factor > 1:
         blocks = -(-(last - first) // factor)
         missing = blocks * factor - (last - first)
@@ -170,7 +174,9 @@ def shrink(image: np.ndarray, factor: int, roi: np.ndarray) -> tuple[np.ndarray,
     return part, np.column_stack([np.eye(2) / factor, offset])
 
 
-def warp(image: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
+def warp(
+    image: np.ndarray, matrix: np.ndarray, size: Size, channels: int | None = None
+) -> np.ndarray:
     """The network's view of a photo: the only place where facekp resamples an image.
 
     Bilinear, after a box average where the map shrinks by two or more (no aliasing); black where
@@ -180,17 +186,18 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
         image: (H, W) or (H, W, C) uint8.
         matrix: map (2, 3) from the photo to the view.
         size: (height, width) of the view.
+        channels: 1 or 3 to have the view grey or RGB; None leaves it as it is.
 
     Returns:
         (height, width) or (height, width, C) uint8.
     """
     factor = shrink_factor(matrix)
-    if factor > 1:
+    if factor > 1 or channels is not None:
         height, width = size
         corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=float)
         seen = apply_map(invert(matrix), corners)
         roi = np.concatenate([seen.min(axis=0) - factor, seen.max(axis=0) + factor])
-        image, to_small = shrink(image, factor, roi)
+        image, to_small = shrink(image, factor, roi, channels)
         matrix = compose(matrix, invert(to_small))
     return cv2.warpAffine(
         image,

@@ -19,7 +19,7 @@ CHECKPOINT_KEY = "facekp"
 
 def to_network(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 images (B, C, H, W) to floats in [-0.5, 0.5], as every network here expects them."""
-    return images.to(dtype) / 255 - 0.5
+    return images.to(dtype).div_(255).sub_(0.5)
 
 
 class KeypointModule(L.LightningModule):
@@ -61,8 +61,13 @@ class KeypointModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of a batch."""
         loss = self.loss(self(batch["image"]), batch["keypoints"])
-        count = len(batch["image"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+        if batch_index == 0:
+            self.loss_sum, self.faces = torch.zeros_like(loss, dtype=torch.float64), 0
+        self.loss_sum += len(batch["image"]) * loss.detach()
+        self.faces += len(batch["image"])
+        if batch_index + 1 == self.trainer.num_training_batches:  # a log a step costs milliseconds
+            mean = (self.loss_sum / self.faces).float()
+            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

@@ -251,7 +251,7 @@ class Predictor:
 
         for photo, box in faces:
             matrix = self.view.map(box)
-            view = warp(to_channels(photo, self.view.channels), matrix, self.view.size)
+            view = warp(photo, matrix, self.view.size, self.view.channels)
             views.append(view[None] if view.ndim == 2 else view.transpose(2, 0, 1))
             maps.append(matrix)
             if len(views) == self.batch_size:

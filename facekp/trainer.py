@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -79,6 +80,8 @@ def _devices(gpus: int | Sequence[int], cpus: int) -> dict[str, Any]:
     if not wanted:
         if available:
             log.info("training on the CPU; trainer.gpus=1 uses the GPU of this machine")
+        else:  # the optimizers of torch ask for a GPU in every step, and look for a driver each time
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return {"accelerator": "cpu", "devices": cpus}
     if any(not 0 <= index < available for index in wanted):
         raise no_gpu(gpus, available)

@@ -25,6 +25,7 @@ from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.errors import ConfigError, FacekpError
 from facekp.files import write_text
+from facekp.memory import keep_freed_memory, step_bytes
 from facekp.module import KeypointModule
 from facekp.predictor import read_checkpoint
 from facekp.reports.run import RunReport
@@ -64,6 +65,9 @@ def train(cfg: DictConfig) -> float:
         check_resumed(description, cfg.ckpt_path)
     network = build_network(config["model"], datamodule.num_keypoints)
     network.start_at(datamodule.mean_shape())
+    if cfg.trainer.gpus == 0:
+        view, batch_size = datamodule.view, datamodule.batch_size
+        keep_freed_memory(step_bytes(network, view.channels, view.size, batch_size))
     module = KeypointModule(
         network,
         loss=build(cfg.model.loss),

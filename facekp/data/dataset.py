@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from facekp.augmentation import Augmentation
 from facekp.data.cache import DecodedImages
 from facekp.data.records import FaceRecord
-from facekp.geometry import Size, apply_map, box_map, compose, frame_box, invert
+from facekp.geometry import Size, apply_map, box_map, compose, frame_box, invert, normalize_points
 from facekp.landmarks import LandmarkScheme
 
 Key = tuple[int, int]
@@ -87,7 +87,12 @@ class KeypointDataset(Dataset):
         boxes = np.array([view.frame(record.bbox) for record in records]).reshape(-1, 4)
         self.maps = np.array([box_map(box, view.size) for box in boxes]).reshape(-1, 2, 3)
         self.images = DecodedImages(self.records, boxes, self.maps, view.channels, cache, cache_dir)
-        self.labelled = all(record.keypoints is not None for record in records)
+        truth = [r.keypoints for r in self.records if r.keypoints is not None]
+        self.labelled = len(truth) == len(self.records)
+        # Arrays: loader processes that touched the records would each get a copy of them in time.
+        self.truth = np.array(truth, dtype=np.float32) if self.labelled else None
+        eyes = [scheme.interocular(points) for points in truth] if self.labelled else np.nan
+        self.interocular = np.full(len(self.records), eyes, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -99,35 +104,36 @@ class KeypointDataset(Dataset):
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
         """A whole batch, see the class."""
         (height, width), channels, count = self.view.size, self.view.channels, len(keys)
+        indices = [index for _, index in keys]
+        decoded = [self.images[index] for index in indices]
+        to_small = np.array([small for _, small in decoded])
+        from_small = invert(to_small)
+        to_view = compose(self.maps[indices], from_small)
+        truth = None if self.truth is None else apply_map(to_small, self.truth[indices])
         images = np.empty((count, height, width, channels), dtype=np.uint8)
-        keypoints = np.empty((count, len(self.points), 2), dtype=np.float32)
-        to_photo = np.empty((count, 2, 3), dtype=np.float32)
-        interocular = np.full(count, np.nan, dtype=np.float32)
-        for row, (epoch, index) in enumerate(keys):
-            pixels, to_small = self.images[index]
-            truth = self.records[index].keypoints
-            from_small = invert(to_small)
-            image, moved, matrix = self.augmentation(
-                pixels,
-                None if truth is None else apply_map(to_small, truth),
-                compose(self.maps[index], from_small),
+        keypoints = np.empty((count, self.scheme.count, 2))
+        for row, key in enumerate(keys):
+            image, moved, to_view[row] = self.augmentation(
+                decoded[row][0],
+                None if truth is None else truth[row],
+                to_view[row],
                 self.view.size,
                 self.scheme,
-                (self.seed, epoch, index),
+                (self.seed, *key),
             )
             images[row] = image.reshape(height, width, channels)
-            to_photo[row] = compose(from_small, invert(matrix))
-            if moved is not None and truth is not None:
-                keypoints[row] = moved[self.points]
-                interocular[row] = self.scheme.interocular(truth)
+            if moved is not None:
+                keypoints[row] = moved
+        to_photo = compose(from_small, invert(to_view)).astype(np.float32)
         batch = {
             "image": torch.from_numpy(images).permute(0, 3, 1, 2),
             "to_photo": torch.from_numpy(to_photo),
-            "interocular": torch.from_numpy(interocular),
-            "index": torch.tensor([index for _, index in keys]),
+            "interocular": torch.from_numpy(self.interocular[indices]),
+            "index": torch.tensor(indices),
         }
         if self.labelled:
-            batch["keypoints"] = torch.from_numpy(keypoints)
+            normalised = normalize_points(keypoints[:, self.points], self.view.size)
+            batch["keypoints"] = torch.from_numpy(normalised.astype(np.float32))
         return batch
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 
@@ -19,3 +20,18 @@ class KeypointNetwork(nn.Module, ABC):
 
         From anywhere else the first epochs only learn where faces are on average.
         """
+
+
+class CoordinateLinear(nn.Linear):
+    """A linear layer that stays in float32 where the rest runs in a lower precision.
+
+    The 8 bits of bfloat16 would put a point on a grid of 1/256 of the image.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, F) to coordinates (B, 2 * K), both of any precision, float32 out."""
+        device = features.device.type
+        if not torch.is_autocast_enabled(device):
+            return super().forward(features)
+        with torch.autocast(device, enabled=False):
+            return super().forward(features.float())

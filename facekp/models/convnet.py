@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from facekp.models.base import KeypointNetwork
+from facekp.models.base import CoordinateLinear, KeypointNetwork
 from facekp.models.pooling import make_pool
 
 
@@ -61,16 +61,18 @@ class ConvNet(KeypointNetwork):
         for number, (out, kernel, padding) in enumerate(
             zip(channels, kernel_sizes, paddings, strict=True), 1
         ):
-            layers += [nn.Conv2d(width, out, kernel, padding=padding), nn.ReLU()]
-            if number in pool_after:
-                layers.append(make_pool(pool, out, pool_size))
+            layers.append(nn.Conv2d(width, out, kernel, padding=padding))
+            pools = [make_pool(pool, out, pool_size)] if number in pool_after else []
+            # A max-pool and a ReLU give the same in either order; behind the pool it is cheaper.
+            relu = nn.ReLU(inplace=True)
+            layers += [*pools, relu] if pool == "max" else [relu, *pools]
             width = out
         self.features = nn.Sequential(*layers)
         widths = [self._flat_size(input_size, in_channels), *hidden]
         head: list[nn.Module] = []
         for before, after in pairwise(widths):
             head += [nn.Linear(before, after), *([nn.ReLU()] if hidden_relu else [])]
-        head.append(nn.Linear(widths[-1], 2 * num_keypoints))
+        head.append(CoordinateLinear(widths[-1], 2 * num_keypoints))
         if sigmoid:
             head.append(nn.Sigmoid())
         self.head = nn.Sequential(*head)

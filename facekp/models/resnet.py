@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.models.resnet import BasicBlock
 
-from facekp.models.base import KeypointNetwork
+from facekp.models.base import CoordinateLinear, KeypointNetwork
 from facekp.models.pooling import make_pool
 
 
@@ -50,7 +50,7 @@ class ResNet18(KeypointNetwork):
             if pretrained:
                 with torch.no_grad():
                     self.net.conv1.weight.copy_(first.weight.sum(1, keepdim=True))
-        self.net.fc = nn.Linear(512, 2 * num_keypoints)
+        self.net.fc = CoordinateLinear(512, 2 * num_keypoints)
         # ImageNet's weights saw (x - mean) / std of x in [0, 1]; ours is x - 0.5.
         mean, std = (0.4565, 0.2255) if pretrained else (0.5, 1.0)
         self.register_buffer("shift", torch.tensor(0.5 - mean))

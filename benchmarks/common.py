@@ -1,0 +1,54 @@
+"""What the benchmarks share: running `train.py`, naming the machine, showing a table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_train(folder: Path, *overrides: str) -> None:
+    """`python train.py` with its run in `folder`; its output is shown where it fails."""
+    command = [sys.executable, "train.py", f"hydra.run.dir={folder}/run", *overrides]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+
+
+def data_source(experiment: str = "part1") -> list[str]:
+    """Overrides: the real data where `FACEKP_DATA_DIR` names it, else drawn faces."""
+    if os.environ.get("FACEKP_DATA_DIR"):
+        return [f"data_dir={os.path.abspath(os.environ['FACEKP_DATA_DIR'])}"]
+    return [f"dataset=synthetic_{'ibug' if experiment.startswith('part3') else 'imm'}"]
+
+
+def show(name: str, rows: Sequence[dict[str, object]]) -> None:
+    """Print a table, and keep it as `runs/bench/NAME.csv`."""
+    frame = pd.DataFrame(rows)
+    path = ROOT / "runs/bench" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False)
+    table = Table(*frame.columns, title=f"{name}: {machine()}")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console(width=140).print(table)
+    print(f"{path.relative_to(ROOT)}\n")
+
+
+def machine() -> str:
+    """Processor and number of cores."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    return f"{model}, {os.cpu_count()} cores"

@@ -1,0 +1,129 @@
+"""Whether a data set may grow: images a second and memory with 1,000, 10,000 and 100,000 faces.
+
+    python -m benchmarks.growth [--sizes 1000 10000 100000]
+
+A few hundred drawn photos under so many names, in iBUG's format, 64 px input, light augmentation;
+each size in a process of its own. `build` is the decoded cache's first making, `open` a later start
+with it (labels, check of every photo, map); loading is timed over as many faces for every size.
+Memory is what a process holds beside the mapped files, after loading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+import psutil
+from rich.progress import track
+
+from benchmarks.common import ROOT, show
+
+PHOTOS = 300
+PASS = 6400
+"""Faces that loading is timed over."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 10_000, 100_000])
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(Path(given.one))))
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in track(given.sizes, "sizes", transient=True):
+            one = [sys.executable, "-m", "benchmarks.growth", "--one", folder]
+            draw(Path(folder), size)
+            first, again = (run(one) for _ in range(2))
+            rows.append(
+                {
+                    "faces": size,
+                    "build faces/s": size / (first["ready s"] - again["ready s"]),
+                    "open s": again["ready s"],
+                    **{key: value for key, value in again.items() if key != "ready s"},
+                }
+            )
+    show("growth", rows)
+
+
+def draw(folder: Path, size: int) -> None:
+    """A data set of `size` entries, in place of the last one."""
+    from facekp.data.ibug import IBUGDataModule
+    from facekp.data.synthetic import write_synthetic_ibug
+
+    home = folder / IBUGDataModule.source.folder_name
+    if not home.is_dir():
+        write_synthetic_ibug(folder, PHOTOS, 0)
+    path = home / "labels_ibug_300W_train.xml"
+    tree = ET.parse(path)
+    images = tree.getroot().find("images")
+    assert images is not None
+    entries = list(images)
+    for number in range(len(entries), size):
+        entry = ET.fromstring(ET.tostring(entries[number % len(entries)]))
+        old = Path(entry.attrib["file"])
+        new = old.with_name(f"{number}_{old.name}")
+        if not (home / new).exists():
+            os.link(home / old, home / new)
+        entry.attrib["file"] = str(new)
+        images.append(entry)
+    tree.write(path)
+
+
+def run(command: list[str]) -> dict[str, float]:
+    """The figures that a process prints last."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(folder: Path) -> dict[str, float]:
+    """Figures of the data set as it is now."""
+    from hydra import compose, initialize_config_dir
+
+    from facekp.config import build, register_resolvers
+
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        settings = [f"data_dir={folder}", f"dataset.cache_dir={folder}/cache", "run_dir=."]
+        cfg = compose("config", ["experiment=part3", "model.input_size=[64,64]", *settings])
+    figures = {}
+    begin = perf_counter()
+    datamodule = build(cfg.dataset)
+    datamodule.setup()
+    datamodule.dataset("train")
+    figures["ready s"] = perf_counter() - begin
+    for workers in (0, 2):
+        datamodule.num_workers = workers
+        loader = iter(datamodule.loader("train"))
+        next(loader)
+        begin, seen = perf_counter(), 0
+        for batch in islice(loader, PASS // cfg.dataset.batch_size):
+            seen += len(batch["index"])
+        figures[f"images/s, {workers} workers"] = seen / (perf_counter() - begin)
+    own = psutil.Process()
+    figures["main MB"] = private(own)
+    figures["worker MB"] = max(private(child) for child in own.children())
+    return figures
+
+
+def private(process: psutil.Process) -> float:
+    """Megabytes that a process holds beside mapped files."""
+    memory = process.memory_info()
+    return (memory.rss - memory.shared) / 2**20
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""How long one waits: for the first step of a training, for help, for the word on a typo.
+
+    python -m benchmarks.start [--times 5]
+
+Whole processes, the files in the system's cache; the median of several.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import pytorch_lightning as L
+from pytorch_lightning.callbacks import Callback
+from rich.progress import track
+
+from benchmarks.common import ROOT, data_source, show
+
+FIRST_STEP = "+callbacks.exit._target_=benchmarks.start.ExitAfterStep"
+STARTS = {
+    "train.py, to the first step": ("train.py", "experiment=part1", FIRST_STEP),
+    "predict.py, to a missing ckpt_path": ("predict.py", "task=photos"),
+    "train.py --help": ("train.py", "--help"),
+    "train.py, unknown override": ("train.py", "trainer.epochs=3"),
+    "import facekp": ("-c", "import facekp"),
+    "python": ("-c", ""),
+}
+
+
+class ExitAfterStep(Callback):
+    """Ends the process as soon as one step is done."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """End it."""
+        os._exit(0)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", default=5, type=int)
+    times = parser.parse_args().times
+    rows = []
+    for name, arguments in STARTS.items():
+        seconds = [start(*arguments) for _ in track(range(times + 1), name, transient=True)][1:]
+        rows.append({"what": name, "median s": median(seconds), "least s": min(seconds)})
+    show("start", rows)
+
+
+def start(*arguments: str) -> float:
+    """Seconds that a Python process with these arguments takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        more = [f"hydra.run.dir={folder}", *data_source()] if FIRST_STEP in arguments else []
+        begin = perf_counter()
+        subprocess.run([sys.executable, *arguments, *more], cwd=ROOT, capture_output=True, check=False)
+        return perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What a training costs beside its network: epochs of `train.py` against steps on ready tensors.
+
+    python -m benchmarks.training [--epochs 6] [EXPERIMENT ...] [OVERRIDE=VALUE ...]
+
+`ceiling` is the same network, optimiser, precision and batch on tensors that lie on the device
+already: no loading, no augmentation, no logging. Epochs of both take turns, so that a machine that
+slows down slows both. The first epoch does not count; the medians of the others are shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as L
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from benchmarks.common import data_source, run_train, show
+from facekp.files import write_text
+
+EXPERIMENTS = ("part1", "part2", "part3")
+
+
+class Ceiling(Callback):
+    """Times the epochs of a training, and between them the same steps on ready tensors.
+
+    Args:
+        path: CSV with a row an epoch, in seconds.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.batches: list[dict[str, torch.Tensor]] = []
+        self.twin: Any = None
+        self.rows: list[dict[str, float]] = []
+        self.started = self.trained = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The last epoch ends here, behind its validation, checkpoints and pictures."""
+        self._finish(trainer, pl_module)
+        self.started = _now()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Keep some batches; the last one ends the epoch's training."""
+        if len(self.batches) < 4:
+            self.batches.append({name: value.clone() for name, value in batch.items()})
+        if index + 1 == trainer.num_training_batches:
+            self.trained = _now()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The last epoch."""
+        self._finish(trainer, pl_module)
+        write_text(self.path, pd.DataFrame(self.rows[1:]).to_csv(index=False))
+
+    def _finish(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        ended = _now()
+        if not self.batches:
+            return
+        self._train(trainer, module, trainer.num_training_batches)
+        middle = _now()
+        self._judge(trainer, sum(trainer.num_val_batches))
+        faces = len(trainer.train_dataloader.sampler)
+        self.rows.append(
+            {
+                "images": faces,
+                "training": self.trained - self.started,
+                "training_ceiling": middle - ended,
+                "epoch": ended - self.started,
+                "epoch_ceiling": _now() - ended,
+            }
+        )
+
+    def _train(self, trainer: L.Trainer, module: Any, steps: int) -> None:
+        if self.twin is None:
+            self.twin = copy.deepcopy(module)
+            self.optimizer = module.make_optimizer(self.twin.network.parameters())
+        self.twin.train()
+        for batch in self._ready(steps):
+            with trainer.precision_plugin.forward_context():
+                loss = self.twin.loss(self.twin(batch["image"]), batch["keypoints"])
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+
+    def _judge(self, trainer: L.Trainer, steps: int) -> None:
+        self.twin.eval()
+        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+            for batch in self._ready(steps):
+                self.twin(batch["image"])
+
+    def _ready(self, steps: int) -> Iterator[dict[str, torch.Tensor]]:
+        return (self.batches[step % len(self.batches)] for step in range(steps))
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter()
+
+
+def epoch_times(
+    folder: Path, experiment: str, overrides: Sequence[str], epochs: int
+) -> pd.DataFrame:
+    """A row an epoch but the first, in seconds, of `train.py` and its ceiling."""
+    path = folder / "ceiling.csv"
+    run_train(
+        folder,
+        f"experiment={experiment}",
+        f"trainer.max_epochs={epochs}",
+        "+callbacks.ceiling._target_=benchmarks.training.Ceiling",
+        f"+callbacks.ceiling.path={path}",
+        *overrides,
+    )
+    return pd.read_csv(path)
+
+
+def measure(experiment: str, overrides: Sequence[str], epochs: int) -> dict[str, object]:
+    """A row of the table: medians over the epochs."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = data_source(experiment)
+        times = epoch_times(Path(folder), experiment, [*source, *overrides], epochs)
+    middle = times.median()
+    return {
+        "experiment": " ".join([experiment, *overrides]),
+        "images/s": middle["images"] / middle["training"],
+        "ceiling images/s": middle["images"] / middle["training_ceiling"],
+        "facekp/ceiling": (times["training_ceiling"] / times["training"]).median(),
+        "with validation, files, pictures": (times["epoch_ceiling"] / times["epoch"]).median(),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", default=6, type=int)
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT or OVERRIDE=VALUE")
+    given = parser.parse_args()
+    overrides = [word for word in given.experiments if "=" in word]
+    experiments = [word for word in given.experiments if "=" not in word] or EXPERIMENTS
+    rows = [measure(experiment, overrides, given.epochs) for experiment in experiments]
+    show("training", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""How a training on the CPU holds its memory."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from facekp.geometry import Size
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+
+def keep_freed_memory(needed: int) -> None:
+    """Tell glibc to keep what is freed for the next tensor, where there is plenty.
+
+    By itself it gives every large tensor back to the system and takes it anew, zeroed, page by
+    page, at each step: more work than many a convolution. Kept memory falls into pieces of other
+    sizes than are asked for next, up to twice what is in use. Does nothing where malloc is another.
+
+    Args:
+        needed: bytes that a step holds, see `step_bytes`.
+    """
+    if sys.platform != "linux" or 4 * needed > _available():
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -> int:
+    """Bytes that a training step holds, as measured on two images of `size` (height, width)."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(keep, keep):
+        copy.deepcopy(network).train()(torch.zeros(2, channels, *size))
+    weights = sum(weight.nbytes for weight in network.parameters())
+    activations = max(0, sum(kept.values()) - weights)
+    return activations * batch_size // 2 + 4 * weights  # with gradients and Adam's two moments
+
+
+def _available() -> int:
+    """Bytes that this process may still take: of the machine, or of its control group."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    numbers = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+    free = 1024 * numbers["MemAvailable"]
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
+        free = min(free, int(limit) - int(used))
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        pass
+    return free
