@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-long lint format setup lock clean
+.PHONY: train test test-long bench lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
@@ -12,6 +12,9 @@ test: setup ## Run the tests
 
 test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, several processes
 	$(BIN)/python -m pytest -m long
+
+bench: .venv/benchmarks ## Measure speed and memory; half an hour, on a machine that does nothing else
+	$(BIN)/python -m benchmarks
 
 lint: setup ## Check style, types and formatting
 	$(BIN)/ruff check .
@@ -32,9 +35,15 @@ setup: .venv/installed ## Install everything into .venv, as pinned
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	touch $@
 
+.venv/benchmarks: .venv/installed benchmarks/requirements.txt
+	$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r benchmarks/requirements.txt
+	touch $@
+
 lock: setup ## Pin the newest versions that pyproject.toml admits
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --all-extras --no-header \
 		--output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
+		--constraint requirements.txt --output-file benchmarks/requirements.txt benchmarks/requirements.in
 
 clean: ## Remove what setup made
 	rm -rf .venv

@@ -31,6 +31,10 @@ STARTS = {
     "import facekp": ("-c", "import facekp"),
     "python": ("-c", ""),
 }
+REFUSED = (
+    STARTS["predict.py, to a missing ckpt_path"],
+    STARTS["train.py, unknown override"],
+)
 
 
 class ExitAfterStep(Callback):
@@ -60,8 +64,12 @@ def start(*arguments: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         more = [f"hydra.run.dir={folder}", *data_source()] if FIRST_STEP in arguments else []
         begin = perf_counter()
-        subprocess.run([sys.executable, *arguments, *more], cwd=ROOT, capture_output=True, check=False)
-        return perf_counter() - begin
+        command = [sys.executable, *arguments, *more]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        seconds = perf_counter() - begin
+    if bool(done.returncode) != (arguments in REFUSED):
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return seconds
 
 
 if __name__ == "__main__":

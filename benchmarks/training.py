@@ -1,10 +1,11 @@
 """What a training costs beside its network: epochs of `train.py` against steps on ready tensors.
 
-    python -m benchmarks.training [--epochs 6] [EXPERIMENT ...] [OVERRIDE=VALUE ...]
+    python -m benchmarks.training [--epochs 4] [EXPERIMENT ...] [OVERRIDE=VALUE ...]
 
 `ceiling` is the same network, optimiser, precision and batch on tensors that lie on the device
 already: no loading, no augmentation, no logging. Epochs of both take turns, so that a machine that
-slows down slows both. The first epoch does not count; the medians of the others are shown.
+slows down slows both. The first epoch does not count; the medians of the others are shown. `of
+matmul` is how near the network comes to the machine's speed at multiplying large square matrices.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import copy
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,8 +23,9 @@ import pandas as pd
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.callbacks import Callback
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import data_source, run_train, show
+from benchmarks.common import ON_A_CPU, data_source, run_train, show
 from facekp.files import write_text
 
 EXPERIMENTS = ("part1", "part2", "part3")
@@ -41,37 +44,46 @@ class Ceiling(Callback):
         self.twin: Any = None
         self.rows: list[dict[str, float]] = []
         self.started = self.trained = 0.0
+        self.faces = self.judged = 0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The last epoch ends here, behind its validation, checkpoints and pictures."""
         self._finish(trainer, pl_module)
-        self.started = _now()
+        self.started, self.faces, self.judged = _now(), 0, 0
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """Keep some batches; the last one ends the epoch's training."""
+        self.faces += len(batch["image"])
         if len(self.batches) < 4:
             self.batches.append({name: value.clone() for name, value in batch.items()})
         if index + 1 == trainer.num_training_batches:
             self.trained = _now()
 
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Count faces."""
+        self.judged += len(batch["image"])
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The last epoch."""
         self._finish(trainer, pl_module)
+        operations, speed = self._operations(trainer), _matmul_speed(trainer)
+        self.rows = [row | {"operations": operations, "matmul": speed} for row in self.rows]
         write_text(self.path, pd.DataFrame(self.rows[1:]).to_csv(index=False))
 
     def _finish(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         ended = _now()
         if not self.batches:
             return
-        self._train(trainer, module, trainer.num_training_batches)
+        self._train(trainer, module, self.faces)
         middle = _now()
-        self._judge(trainer, sum(trainer.num_val_batches))
-        faces = len(trainer.train_dataloader.sampler)
+        self._judge(trainer, self.judged)
         self.rows.append(
             {
-                "images": faces,
+                "images": self.faces,
                 "training": self.trained - self.started,
                 "training_ceiling": middle - ended,
                 "epoch": ended - self.started,
@@ -79,26 +91,49 @@ class Ceiling(Callback):
             }
         )
 
-    def _train(self, trainer: L.Trainer, module: Any, steps: int) -> None:
+    def _train(self, trainer: L.Trainer, module: Any, faces: int) -> None:
         if self.twin is None:
             self.twin = copy.deepcopy(module)
             self.optimizer = module.make_optimizer(self.twin.network.parameters())
         self.twin.train()
-        for batch in self._ready(steps):
+        for batch in self._ready(faces):
             with trainer.precision_plugin.forward_context():
                 loss = self.twin.loss(self.twin(batch["image"]), batch["keypoints"])
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
 
-    def _judge(self, trainer: L.Trainer, steps: int) -> None:
+    def _operations(self, trainer: L.Trainer) -> float:
+        """Floating-point operations of an epoch's steps."""
+        with FlopCounterMode(display=False) as counter:
+            self._train(trainer, self.twin, 1)
+        return float(counter.get_total_flops()) * self.faces
+
+    def _judge(self, trainer: L.Trainer, faces: int) -> None:
         self.twin.eval()
         with torch.inference_mode(), trainer.precision_plugin.forward_context():
-            for batch in self._ready(steps):
+            for batch in self._ready(faces):
                 self.twin(batch["image"])
 
-    def _ready(self, steps: int) -> Iterator[dict[str, torch.Tensor]]:
-        return (self.batches[step % len(self.batches)] for step in range(steps))
+    def _ready(self, faces: int) -> Iterator[dict[str, torch.Tensor]]:
+        for batch in cycle(self.batches):
+            yield {name: value[:faces] for name, value in batch.items()}
+            faces -= len(batch["image"])
+            if faces <= 0:
+                return
+
+
+def _matmul_speed(trainer: L.Trainer, side: int = 4096) -> float:
+    """Floating-point operations a second of a product of square matrices."""
+    seconds = []
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        matrix = torch.rand(side, side, device=trainer.strategy.root_device)
+        matrix = matrix.to(torch.mm(matrix[:1], matrix).dtype)
+        for _ in range(6):
+            begin = _now()
+            torch.mm(matrix, matrix)
+            seconds.append(_now() - begin)
+    return 2 * side**3 / min(seconds)
 
 
 def _now() -> float:
@@ -126,7 +161,7 @@ def epoch_times(
 def measure(experiment: str, overrides: Sequence[str], epochs: int) -> dict[str, object]:
     """A row of the table: medians over the epochs."""
     with tempfile.TemporaryDirectory() as folder:
-        source = data_source(experiment)
+        source = [*data_source(experiment), *ON_A_CPU.get(experiment, ())]
         times = epoch_times(Path(folder), experiment, [*source, *overrides], epochs)
     middle = times.median()
     return {
@@ -134,6 +169,7 @@ def measure(experiment: str, overrides: Sequence[str], epochs: int) -> dict[str,
         "images/s": middle["images"] / middle["training"],
         "ceiling images/s": middle["images"] / middle["training_ceiling"],
         "facekp/ceiling": (times["training_ceiling"] / times["training"]).median(),
+        "of matmul": middle["operations"] / middle["training_ceiling"] / middle["matmul"],
         "with validation, files, pictures": (times["epoch_ceiling"] / times["epoch"]).median(),
     }
 
@@ -141,7 +177,7 @@ def measure(experiment: str, overrides: Sequence[str], epochs: int) -> dict[str,
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", default=6, type=int)
+    parser.add_argument("--epochs", default=4, type=int)
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT or OVERRIDE=VALUE")
     given = parser.parse_args()
     overrides = [word for word in given.experiments if "=" in word]

@@ -2,8 +2,9 @@
 
     python -m benchmarks.using [--ckpt best.ckpt]
 
-Faces are iBUG's, photos decoded before, crop and map included. Each row is a process of its own,
-with as many threads as cores are named; memory is the most that it held, its photos left out.
+Faces are iBUG's (drawn ones without `FACEKP_DATA_DIR`), decoded before; crop and map are included.
+Each row is a process of its own, kept to so many cores; memory is the most that it held, libraries
+and faces included.
 dlib's 68-point model comes with `face_recognition_models`; it was trained on these very faces, so
 this is about speed alone. Without `--ckpt`, networks of random weights: as quick as trained ones.
 """
@@ -12,18 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from benchmarks.common import ROOT, data_source, run_train, show
+from benchmarks.common import ROOT, run_train, show
 
 Face = tuple[np.ndarray, np.ndarray]
 """A photo and a box (4,)."""
@@ -34,7 +36,9 @@ PREDICTORS = ("dlib", "torch", "onnxruntime")
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ckpt", type=Path, help="a checkpoint of 68 points; else an untrained one")
+    parser.add_argument(
+        "--ckpt", type=Path, help="a checkpoint of 68 points; else an untrained one"
+    )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -42,22 +46,32 @@ def main() -> None:
         print(json.dumps(measure(kind, model, int(cores), int(batch))))
         return
     with tempfile.TemporaryDirectory() as folder:
+        if not os.environ.get("FACEKP_DATA_DIR"):
+            os.environ["FACEKP_DATA_DIR"] = str(drawn(Path(folder) / "data"))
         ckpt = given.ckpt or untrained(Path(folder))
         onnx = export(ckpt, Path(folder))
         rows: list[dict[str, object]] = []
         for cores in (1, 2):
             for kind, model in zip(PREDICTORS, ("", str(ckpt), str(onnx)), strict=True):
-                for batch in (1, 64):
-                    rows.append(apart(kind, model, cores, batch))
+                rows += [apart(kind, model, cores, batch) for batch in (1, 64)]
     reference = {r["cores"]: r["ms a face"] for r in rows if r["predictor"] == "dlib"}
     for row in rows:
         row["times dlib"] = row["ms a face"] / reference[row["cores"]]  # type: ignore[operator]
     show("using", rows)
 
 
+def drawn(folder: Path) -> Path:
+    """A data_dir of drawn faces in iBUG's format."""
+    from facekp.data.ibug import IBUGDataModule
+    from facekp.data.synthetic import write_synthetic_ibug
+
+    write_synthetic_ibug(folder / IBUGDataModule.source.folder_name, 80, 0)
+    return folder
+
+
 def untrained(folder: Path) -> Path:
     """A checkpoint of part 3's network after a step on drawn faces."""
-    few = ("dataset=synthetic_ibug", "dataset.count=10", "dataset.batch_size=4", "report=false")
+    few = ("dataset=synthetic_ibug", "dataset.count=16", "dataset.batch_size=4", "report=false")
     run_train(folder, "experiment=part3", "trainer.max_epochs=1", *few)
     return folder / "run/checkpoints/best.ckpt"
 
@@ -101,19 +115,33 @@ def measure(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
         "faces at once": batch,
         "ms a face": 1000 * best,
         "faces/s": 1 / best,
-        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak MB": peak_memory(),
     }
 
 
+def peak_memory() -> float:
+    """The most megabytes that this process has held (`getrusage` would count its parent's)."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return math.nan
+    lines = status.read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def some_faces(count: int) -> list[Face]:
-    """Photos and boxes from iBUG, in memory."""
+    """Faces of iBUG with what lies around them, in memory, and their boxes."""
     from facekp.data.dlib_xml import read_dlib_xml
-    from facekp.imaging import read_image
+    from facekp.geometry import apply_map, frame_box
+    from facekp.imaging import read_image, shrink
 
     folder = Path(os.environ["FACEKP_DATA_DIR"]) / "ibug_300W_large_face_landmark_dataset"
     entries = read_dlib_xml(folder / "labels_ibug_300W_train.xml")
-    chosen = entries[:: len(entries) // count][:count]
-    return [(read_image(folder / entry.file), entry.bbox) for entry in chosen]
+    chosen = entries[:: max(1, len(entries) // count)][:count]
+    faces = []
+    for entry in chosen:
+        part, to_part = shrink(read_image(folder / entry.file), 1, frame_box(entry.bbox, 3.0))
+        faces.append((part.copy(), apply_map(to_part, entry.bbox.reshape(2, 2)).ravel()))
+    return faces
 
 
 def our_predictor(model: str, batch: int) -> Callable[[list[Face]], object]:
@@ -124,16 +152,23 @@ def our_predictor(model: str, batch: int) -> Callable[[list[Face]], object]:
 
 
 def dlib_predictor() -> Callable[[list[Face]], object]:
-    """dlib's (V. Kazemi, J. Sullivan, "One millisecond face alignment ...", CVPR 2014)."""
-    import dlib
-    from face_recognition_models import pose_predictor_model_location
+    """The shape predictor of dlib.
 
-    predictor = dlib.shape_predictor(pose_predictor_model_location())
+    V. Kazemi, J. Sullivan, "One millisecond face alignment with an ensemble of regression trees",
+    CVPR 2014.
+    """
+    import dlib
+
+    package = find_spec("face_recognition_models")  # its own import needs an old setuptools
+    assert package is not None
+    assert package.submodule_search_locations
+    folder = Path(package.submodule_search_locations[0])
+    predictor = dlib.shape_predictor(str(folder / "models/shape_predictor_68_face_landmarks.dat"))
 
     def find(faces: list[Face]) -> list[np.ndarray]:
         found = []
         for photo, box in faces:
-            shape = predictor(photo, dlib.rectangle(*(int(round(edge)) for edge in box)))
+            shape = predictor(photo, dlib.rectangle(*(round(edge) for edge in box)))
             found.append(np.array([(p.x, p.y) for p in shape.parts()]))
         return found
 

@@ -46,6 +46,10 @@ def check(cfg: DictConfig) -> None:
                 f"dataset.{own}={cfg.dataset[own]} but model.{network}={cfg.model[network]}: set "
                 "the model's, the data set follows"
             )
+    precisions = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+    if str(cfg.trainer.precision) not in precisions:  # 16 bits alone would round the points
+        given = cfg.trainer.precision
+        raise ConfigError(f"trainer.precision={given}: choose one of {', '.join(precisions)}")
     _check_devices(cfg)
     if cfg.ckpt_path:
         _check_checkpoint(cfg.ckpt_path, Path(cfg.run_dir))

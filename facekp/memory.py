@@ -30,7 +30,7 @@ def keep_freed_memory(needed: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -> int:
@@ -38,8 +38,9 @@ def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # itself would be a cycle that is never freed
 
     with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(keep, keep):
         copy.deepcopy(network).train()(torch.zeros(2, channels, *size))
@@ -50,13 +51,21 @@ def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -
 
 def _available() -> int:
     """Bytes that this process may still take: of the machine, or of its control group."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    numbers = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
-    free = 1024 * numbers["MemAvailable"]
-    group = Path("/sys/fs/cgroup")
     try:
-        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
-        free = min(free, int(limit) - int(used))
-    except (OSError, ValueError):  # no such group, or "max": no limit
-        pass
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        numbers = {
+            name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)
+        }
+        free = 1024 * numbers["MemAvailable"]
+    except (OSError, KeyError, ValueError):
+        return 0
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),  # version 1
+    ):
+        try:
+            group = [int(Path("/sys/fs/cgroup", name).read_text()) for name in (limit, used)]
+            free = min(free, group[0] - group[1])
+        except (OSError, ValueError):  # no such group, or "max": no limit
+            continue
     return free

@@ -61,14 +61,17 @@ class KeypointModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of a batch."""
         loss = self.loss(self(batch["image"]), batch["keypoints"])
-        if batch_index == 0:
-            self.loss_sum, self.faces = torch.zeros_like(loss, dtype=torch.float64), 0
         self.loss_sum += len(batch["image"]) * loss.detach()
         self.faces += len(batch["image"])
-        if batch_index + 1 == self.trainer.num_training_batches:  # a log a step costs milliseconds
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Log the mean loss behind the epoch's last batch; a log at every step costs much."""
+        trainer = self.trainer
+        whole = batch_index + 1 == trainer.num_training_batches
+        if whole or trainer.should_stop or trainer.global_step == trainer.max_steps:
             mean = (self.loss_sum / self.faces).float()
             self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
-        return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add a batch to the validation metrics."""
@@ -115,9 +118,11 @@ class KeypointModule(L.LightningModule):
             config.scheduler.step()  # type: ignore[call-arg]
 
     def on_train_epoch_start(self) -> None:
-        """Randomness inside the network (dropout) depends on (seed, epoch): a resume repeats it."""
+        """Start the mean loss, and make dropout depend on (seed, epoch): a resume repeats it."""
         seed = int(self.description.get("seed", 0))
         torch.manual_seed(seed * 1_000_003 + self.current_epoch)
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.faces = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the network is; the weights alone do not say it."""

@@ -316,6 +316,8 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
 
 
 def _torch_forward(network: KeypointNetwork, device: str) -> Forward:
+    network = network.to(memory_format=torch.channels_last)  # else every call turns the weights
+
     def forward(views: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             images = torch.from_numpy(views).to(device).to(memory_format=torch.channels_last)

@@ -80,7 +80,7 @@ def _devices(gpus: int | Sequence[int], cpus: int) -> dict[str, Any]:
     if not wanted:
         if available:
             log.info("training on the CPU; trainer.gpus=1 uses the GPU of this machine")
-        else:  # the optimizers of torch ask for a GPU in every step, and look for a driver each time
+        else:  # torch's optimizers look for a driver in every step, unless told not to
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return {"accelerator": "cpu", "devices": cpus}
     if any(not 0 <= index < available for index in wanted):

@@ -67,11 +67,12 @@ def train(cfg: DictConfig) -> float:
     network.start_at(datamodule.mean_shape())
     if cfg.trainer.gpus == 0:
         view, batch_size = datamodule.view, datamodule.batch_size
-        keep_freed_memory(step_bytes(network, view.channels, view.size, batch_size))
+        needed = step_bytes(network, view.channels, view.size, batch_size)
+        keep_freed_memory(cfg.trainer.cpus * needed)
     module = KeypointModule(
         network,
         loss=build(cfg.model.loss),
-        optimizer=build(cfg.model.optimizer),
+        optimizer=build_optimizer(cfg),
         scheduler=build(cfg.model.scheduler) if cfg.model.scheduler else None,
         threshold=cfg.threshold,
         description=description,
@@ -144,8 +145,20 @@ def train(cfg: DictConfig) -> float:
     return float(results[cfg.monitor])
 
 
-# What may differ in a resumed run: where things are, and how fast they are read.
-_FREE = ("data_dir", "cache", "cache_dir", "download", "num_workers")
+def build_optimizer(cfg: DictConfig) -> Any:
+    """What makes the optimizer from the parameters."""
+    clipped = cfg.trainer.gradient_clip_val and str(cfg.trainer.precision).endswith("mixed")
+    if clipped and cfg.model.optimizer.get("fused"):
+        # Lightning will not clip what a fused optimizer might unscale itself.
+        return build(cfg.model.optimizer, fused=False)
+    return build(cfg.model.optimizer)
+
+
+# What may differ in a resumed run: where things are, and how fast they are read and worked on.
+_FREE = (
+    "dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
+    "dataset.num_workers", "model.optimizer.fused",
+)  # fmt: skip
 
 
 def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
@@ -163,7 +176,7 @@ def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
     changed = [
         f"{key}={new.get(key)} (was {old.get(key)})"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key.removeprefix("dataset.") not in _FREE
+        if old.get(key) != new.get(key) and key not in _FREE
     ]
     if changed:
         raise ConfigError(

@@ -204,6 +204,18 @@ def test_broken_image_stops_the_cache_and_leaves_nothing(imm_data: Path, tmp_pat
     assert list((tmp_path / "cache/decoded").iterdir()) == []
 
 
+def test_batches_made_together_are_those_made_alone(imm_data: Path) -> None:
+    module = imm(imm_data, batch_size=5, num_workers=0)
+    loader, dataset = module.loader("train"), module.dataset("train")
+    batches = list(loader)
+    assert [len(batch["index"]) for batch in batches] == [5, 5, 5, 3]
+    assert len(loader) == 4
+    for batch in batches:
+        alone = dataset.__getitems__([(0, int(index)) for index in batch["index"]])
+        for name, value in alone.items():
+            assert torch.equal(batch[name], value), name
+
+
 def test_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         sampler = EpochSampler(50, seed, shuffle=True)

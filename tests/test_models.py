@@ -130,3 +130,31 @@ def test_nothing_nested_is_built() -> None:
     model = dict(composed("model=resnet18").model) | {"pool": {"_target_": "os.system"}}
     with pytest.raises(ConfigError, match="plain values"):
         build_network(model, 68)
+
+
+@pytest.mark.parametrize(("name", "keypoints"), [("face_net", 58), ("resnet18", 68)])
+def test_bfloat16_does_not_round_the_points(name: str, keypoints: int) -> None:
+    torch.manual_seed(0)
+    net = network(name, keypoints, *(["model.input_size=[64,64]"] if name == "resnet18" else []))
+    for parameter in net.parameters():
+        parameter.data.add_(0.01)
+    images = torch.rand(2, 1, *composed(f"model={name}").model.input_size) - 0.5
+    with torch.autocast("cpu", torch.bfloat16):
+        points = net(images)
+    assert points.dtype == torch.float32
+    assert (points != points.bfloat16()).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["nose_net", "face_net_240x320"])
+def test_pool_before_relu_is_the_published_network(name: str) -> None:
+    torch.manual_seed(0)
+    net = network(name, 1)
+    size = composed(f"model={name}").model.input_size
+    images = torch.rand(2, 1, *size) - 0.5
+    layers = list(net.features)
+    for at in [at for at, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]:
+        layers[at], layers[at + 1] = layers[at + 1], layers[at]
+    order = [type(layer).__name__ for layer in layers[:3]]
+    assert order == ["Conv2d", "ReLU", "MaxPool2d"]
+    with torch.no_grad():
+        assert torch.equal(torch.nn.Sequential(*layers)(images), net.features(images))

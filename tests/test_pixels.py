@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import albumentations as A
+import cv2
 import numpy as np
 import pytest
 from hydra.utils import instantiate
@@ -26,7 +27,7 @@ from facekp.geometry import (
     normalize_points,
     whole_image_box,
 )
-from facekp.imaging import shrink, shrink_factor, warp
+from facekp.imaging import shrink, shrink_factor, to_channels, warp
 from facekp.landmarks import IBUG68
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -224,3 +225,13 @@ def test_the_seed_alone_decides(name: str) -> None:
     np.testing.assert_array_equal(view(one, (0, 3, 5)), view(other, (0, 3, 5)))
     assert (view(one, (0, 3, 5)) != view(one, (0, 4, 5))).any()
     assert (view(one, (0, 3, 5)) != view(one, (1, 3, 5))).any()
+
+
+def test_grey_view_of_a_colour_photo_is_the_view_of_the_grey_photo() -> None:
+    generator = np.random.default_rng(0)
+    photo = cv2.GaussianBlur(generator.integers(0, 256, (300, 400, 3), dtype=np.uint8), (9, 9), 2)
+    for box in ([20, 30, 90, 110], [-40.5, -30, 200, 210], [350, 250, 430, 330], [0, 0, 399, 299]):
+        matrix = box_map(np.array(box, dtype=float), (64, 64))
+        part = warp(photo, matrix, (64, 64), channels=1).astype(int)
+        whole = warp(to_channels(photo, 1), matrix, (64, 64)).astype(int)
+        assert abs(part - whole).max() <= 1

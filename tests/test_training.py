@@ -258,3 +258,17 @@ def test_command_line_sweeps_over_the_parts(
     names = sorted(path.parent.parent.name for path in tmp_path.glob("runs/sweeps/*/*/*/best.ckpt"))
     assert names == ["0_part1", "2_part2", "4_part3"]
     assert len(list(tmp_path.glob("runs/sweeps/*/*/checkpoints/best.ckpt"))) == 3
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_in_any_precision(run: Run, precision: str) -> None:
+    clip = ["trainer.gradient_clip_val=0.5", f"trainer.precision={precision}"]
+    value, _ = run("run", "trainer.max_epochs=1", "report=false", *clip)
+    assert value > 0
+
+
+def test_loss_of_an_epoch_that_is_cut_is_its_own(run: Run) -> None:
+    _, folder = run("run", "trainer.max_epochs=3", "report=false", "+trainer.max_steps=7")
+    history = pd.read_csv(folder / "metrics.csv")
+    assert history["step"].tolist()[-1] == 7
+    assert history["train/loss"].is_unique

@@ -236,6 +236,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # its own, so that a start of workers draws from no other
         )
 
     def _workers(self) -> int:

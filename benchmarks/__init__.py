@@ -1,0 +1,1 @@
+"""Measurements: `make bench` runs them all but the comparison of face detectors."""
