@@ -5,7 +5,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from facekp.config import readable_errors, register_resolvers
+from facekp.config import quick_imports, readable_errors, register_resolvers
 
 register_resolvers()
 
@@ -19,6 +19,8 @@ def main(cfg: DictConfig) -> None:
 
     if not cfg.ckpt_path:
         raise ConfigError("ckpt_path= is missing: give a best.ckpt that train.py wrote")
+    with quick_imports():
+        import facekp.predictor  # noqa: F401  # takes seconds; every task needs it
     build(cfg.task)
 
 

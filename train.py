@@ -6,7 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from facekp.checks import check
-from facekp.config import one_line_errors, readable_errors, register_resolvers
+from facekp.config import one_line_errors, quick_imports, readable_errors, register_resolvers
 from facekp.runs import expand_resume
 from facekp.sweeps import one_job
 
@@ -19,7 +19,8 @@ register_resolvers()
 def main(cfg: DictConfig) -> float:
     """Train as configured and return the monitored metric's best value."""
     check(cfg)
-    from facekp.training import train  # takes seconds to import
+    with quick_imports():
+        from facekp.training import train  # takes seconds
 
     return train(cfg)
 

@@ -1,11 +1,13 @@
 """What a training costs beside its network: epochs of `train.py` against steps on ready tensors.
 
     python -m benchmarks.training [--epochs 4] [EXPERIMENT ...] [OVERRIDE=VALUE ...]
+    python -m benchmarks.training part3 trainer.gpus=1 trainer.precision=bf16-mixed
 
 `ceiling` is the same network, optimiser, precision and batch on tensors that lie on the device
 already: no loading, no augmentation, no logging. Epochs of both take turns, so that a machine that
 slows down slows both. The first epoch does not count; the medians of the others are shown. `of
-matmul` is how near the network comes to the machine's speed at multiplying large square matrices.
+a wide convolution` is how near the network's steps come to the speed of the machine's best case, a
+forward convolution of 256 channels.
 """
 
 from __future__ import annotations
@@ -62,7 +64,13 @@ class Ceiling(Callback):
             self.trained = _now()
 
     def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Count faces."""
         self.judged += len(batch["image"])
@@ -70,8 +78,8 @@ class Ceiling(Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The last epoch."""
         self._finish(trainer, pl_module)
-        operations, speed = self._operations(trainer), _matmul_speed(trainer)
-        self.rows = [row | {"operations": operations, "matmul": speed} for row in self.rows]
+        operations, speed = self._operations(trainer), _convolution_speed(trainer)
+        self.rows = [row | {"operations": operations, "convolution": speed} for row in self.rows]
         write_text(self.path, pd.DataFrame(self.rows[1:]).to_csv(index=False))
 
     def _finish(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -123,17 +131,19 @@ class Ceiling(Callback):
                 return
 
 
-def _matmul_speed(trainer: L.Trainer, side: int = 4096) -> float:
-    """Floating-point operations a second of a product of square matrices."""
+def _convolution_speed(trainer: L.Trainer) -> float:
+    """Floating-point operations a second of the forward pass of a wide convolution."""
+    images, width, side = 16, 256, 56
     seconds = []
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        matrix = torch.rand(side, side, device=trainer.strategy.root_device)
-        matrix = matrix.to(torch.mm(matrix[:1], matrix).dtype)
+        layer = torch.nn.Conv2d(width, width, 3, padding=1, device=trainer.strategy.root_device)
+        layer = layer.to(memory_format=torch.channels_last)
+        maps = torch.rand(images, side, side, width, device=layer.weight.device).permute(0, 3, 1, 2)
         for _ in range(6):
             begin = _now()
-            torch.mm(matrix, matrix)
+            layer(maps)
             seconds.append(_now() - begin)
-    return 2 * side**3 / min(seconds)
+    return 2 * images * (side * width) ** 2 * 9 / min(seconds)
 
 
 def _now() -> float:
@@ -161,15 +171,19 @@ def epoch_times(
 def measure(experiment: str, overrides: Sequence[str], epochs: int) -> dict[str, object]:
     """A row of the table: medians over the epochs."""
     with tempfile.TemporaryDirectory() as folder:
-        source = [*data_source(experiment), *ON_A_CPU.get(experiment, ())]
-        times = epoch_times(Path(folder), experiment, [*source, *overrides], epochs)
+        on_gpu = any(word.startswith("trainer.gpus=") for word in overrides)
+        smaller = () if on_gpu else ON_A_CPU.get(experiment, ())
+        settings = [*data_source(experiment), *smaller, *overrides]
+        times = epoch_times(Path(folder), experiment, settings, epochs)
     middle = times.median()
     return {
         "experiment": " ".join([experiment, *overrides]),
         "images/s": middle["images"] / middle["training"],
         "ceiling images/s": middle["images"] / middle["training_ceiling"],
         "facekp/ceiling": (times["training_ceiling"] / times["training"]).median(),
-        "of matmul": middle["operations"] / middle["training_ceiling"] / middle["matmul"],
+        "of a wide convolution": middle["operations"]
+        / middle["training_ceiling"]
+        / middle["convolution"],
         "with validation, files, pictures": (times["epoch_ceiling"] / times["epoch"]).median(),
     }
 

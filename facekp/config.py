@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -138,6 +139,20 @@ def build_network(model: Mapping[str, Any], num_keypoints: int) -> KeypointNetwo
         return network(num_keypoints=num_keypoints, **settings)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"model ({target.rpartition('.')[2]}): {error}") from error
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import within it what is large: the garbage collector waits.
+
+    It would go through the modules of torch and Lightning again and again as they grow: a third of
+    the time that they take.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

@@ -12,14 +12,7 @@ from torch.optim import Optimizer
 
 from facekp.data.dataset import Batch
 from facekp.metrics import KeypointMetrics
-
-CHECKPOINT_KEY = "facekp"
-"""Entry of a checkpoint that says what the network is; plain containers only."""
-
-
-def to_network(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 images (B, C, H, W) to floats in [-0.5, 0.5], as every network here expects them."""
-    return images.to(dtype).div_(255).sub_(0.5)
+from facekp.models.base import CHECKPOINT_KEY, to_network
 
 
 class KeypointModule(L.LightningModule):

@@ -24,8 +24,7 @@ from facekp.geometry import (
 )
 from facekp.imaging import read_image, to_channels, warp
 from facekp.landmarks import SCHEMES, LandmarkScheme
-from facekp.models.base import KeypointNetwork
-from facekp.module import CHECKPOINT_KEY, to_network
+from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
 
 Forward = Callable[[np.ndarray], np.ndarray]
 """Views (B, C, H, W) uint8 to normalised keypoints (B, K, 2)."""

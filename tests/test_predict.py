@@ -618,3 +618,12 @@ def test_command_line(checkpoints: dict[str, Path], ibug_data: Path, tmp_path: P
     assert (
         done.stderr.strip().splitlines()[-1].startswith("error: nowhere.ckpt: no such checkpoint")
     )
+
+
+def test_using_a_network_needs_no_lightning() -> None:
+    code = (
+        "import sys, facekp.predictor; "
+        "sys.exit(' '.join({'pytorch_lightning', 'albumentations', 'torchvision'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

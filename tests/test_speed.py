@@ -55,4 +55,4 @@ def test_benchmark_of_training(tmp_path: Path, imm_data: Path) -> None:
     times = epoch_times(tmp_path, "part1", small, epochs=3)
     assert times["images"].tolist() == [18, 18]
     assert (times["training"] < times["epoch"]).all()
-    assert (times[["training_ceiling", "operations", "matmul"]] > 0).all(axis=None)
+    assert (times[["training_ceiling", "operations", "convolution"]] > 0).all(axis=None)

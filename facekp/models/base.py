@@ -7,6 +7,14 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+CHECKPOINT_KEY = "facekp"
+"""Entry of a checkpoint that says what the network is; plain containers only."""
+
+
+def to_network(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 images (B, C, H, W) to floats in [-0.5, 0.5], as every network here expects them."""
+    return images.to(dtype).div_(255).sub_(0.5)
+
 
 class KeypointNetwork(nn.Module, ABC):
     """Images (B, C, H, W) float in [-0.5, 0.5] in, normalised keypoints (B, K, 2) out.

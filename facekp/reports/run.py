@@ -19,7 +19,8 @@ from facekp.draw import PREDICTION, TRUTH, grid, label, picture_of_view, save
 from facekp.evaluation import image_errors, relative_errors, summary
 from facekp.geometry import apply_map, denormalize_points, invert
 from facekp.imaging import read_image
-from facekp.module import KeypointModule, to_network
+from facekp.models.base import to_network
+from facekp.module import KeypointModule
 from facekp.reports.page import Section, chart, folded, photo, plain, row, table, write_page
 
 COUNT = 8

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from facekp.errors import ConfigError, FacekpError
-from facekp.models.base import KeypointNetwork
-from facekp.module import CHECKPOINT_KEY, to_network
+from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
 from facekp.predictor import Predictor, load_network
 from facekp.tasks.common import output_folder
 
