@@ -13,7 +13,7 @@ test: setup ## Run the tests
 test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, several processes
 	$(BIN)/python -m pytest -m long
 
-bench: .venv/benchmarks ## Measure speed and memory; half an hour, on a machine that does nothing else
+bench: .venv/benchmarks ## Measure speed and memory; twenty minutes, on a machine that does nothing else
 	$(BIN)/python -m benchmarks
 
 lint: setup ## Check style, types and formatting
