@@ -10,22 +10,44 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).parent.parent
+from facekp.config import register_resolvers
 
+ROOT = Path(__file__).parent.parent
 
 ON_A_CPU = {"part3": ("dataset.batch_size=64", "+trainer.limit_train_batches=12")}
 """Overrides of experiments that were made for a GPU: its batch takes 17 GB, its epoch a minute."""
 
 
-def run_train(folder: Path, *overrides: str) -> None:
-    """`python train.py` with its run in `folder`; its output is shown where it fails."""
-    command = [sys.executable, "train.py", f"hydra.run.dir={folder}/run", *overrides]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
+def run_python(*arguments: str, refused: bool = False, **environment: str) -> str:
+    """What `python ARGUMENTS` prints, run in the project's folder.
+
+    Where it fails, or succeeds although it was to be `refused`, all ends with what it said.
+    """
+    command = [sys.executable, *arguments]
+    variables = os.environ | environment
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    if bool(done.returncode) != refused:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def run_train(folder: Path, *overrides: str) -> None:
+    """`python train.py` with its run in `folder`."""
+    run_python("train.py", f"hydra.run.dir={folder}/run", *overrides)
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration that `train.py` would get."""
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", list(overrides))
 
 
 def data_source(experiment: str = "part1") -> list[str]:

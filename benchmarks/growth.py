@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from itertools import chain, repeat
@@ -24,7 +22,9 @@ from time import perf_counter
 import psutil
 from rich.progress import track
 
-from benchmarks.common import ROOT, show
+from benchmarks.common import composed, run_python, show
+from facekp.config import build
+from facekp.data.sources import IBUG
 
 PHOTOS = 300
 PASS = 6400
@@ -43,9 +43,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in track(given.sizes, "sizes", transient=True):
-            one = [sys.executable, "-m", "benchmarks.growth", "--one", folder]
             draw(Path(folder), size)
-            first, again = (run(one) for _ in range(2))
+            first, again = (run(folder) for _ in range(2))
             rows.append(
                 {
                     "faces": size,
@@ -63,10 +62,9 @@ def main() -> None:
 
 def draw(folder: Path, size: int) -> None:
     """A data set of `size` entries, in place of the last one."""
-    from facekp.data.ibug import IBUGDataModule
     from facekp.data.synthetic import write_synthetic_ibug
 
-    home = folder / IBUGDataModule.source.folder_name
+    home = folder / IBUG.folder_name
     if not home.is_dir():
         write_synthetic_ibug(home, PHOTOS, 0)
     path = home / "labels_ibug_300W_train.xml"
@@ -85,25 +83,17 @@ def draw(folder: Path, size: int) -> None:
     tree.write(path)
 
 
-def run(command: list[str]) -> dict[str, float]:
-    """The figures that a process prints last."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+def run(folder: str) -> dict[str, float]:
+    """`measure` in a process of its own."""
+    printed = run_python("-m", "benchmarks.growth", "--one", folder)
+    return json.loads(printed.splitlines()[-1])
 
 
 def measure(folder: Path) -> dict[str, float]:
     """Figures of the data set as it is now."""
-    from hydra import compose, initialize_config_dir
-
-    from facekp.config import build, register_resolvers
-
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        settings = [f"data_dir={folder}", f"dataset.cache_dir={folder}/cache", "run_dir=."]
-        small = ["model.input_size=[64,64]", "dataset.batch_size=64"]
-        cfg = compose("config", ["experiment=part3", *small, *settings])
+    settings = [f"data_dir={folder}", f"dataset.cache_dir={folder}/cache", "run_dir=."]
+    small = ["model.input_size=[64,64]", "dataset.batch_size=64"]
+    cfg = composed("experiment=part3", *small, *settings)
     figures = {}
     begin = perf_counter()
     datamodule = build(cfg.dataset)

@@ -18,7 +18,6 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from rich.progress import track
@@ -26,9 +25,9 @@ from skimage.transform import AffineTransform, rotate
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.common import ON_A_CPU, ROOT, data_source, show
+from benchmarks.common import ON_A_CPU, composed, data_source, show
 from benchmarks.training import epoch_times
-from facekp.config import build, build_network, register_resolvers
+from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord
 
@@ -101,11 +100,8 @@ def as_published(network: nn.Module) -> None:
 def measure(experiment: str) -> dict[str, object]:
     """A row of the table: a plain epoch and epochs of `train.py`."""
     source = [*data_source(experiment), *ON_A_CPU.get(experiment, ())]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        initialize_config_dir(str(ROOT / "conf"), version_base="1.3"),
-    ):
-        cfg = compose("config", [f"experiment={experiment}", f"run_dir={folder}", *source])
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = composed(f"experiment={experiment}", f"run_dir={folder}", *source)
         datamodule: FaceDataModule = build(cfg.dataset)
         datamodule.prepare_data()
         datamodule.setup()
@@ -126,7 +122,6 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("experiments", nargs="*", default=EXPERIMENTS)
-    register_resolvers()
     rows = [measure(experiment) for experiment in parser.parse_args().experiments]
     show("plain_loop", rows)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 from statistics import median
 from time import perf_counter
@@ -20,7 +18,7 @@ import pytorch_lightning as L
 from pytorch_lightning.callbacks import Callback
 from rich.progress import track
 
-from benchmarks.common import ROOT, data_source, show
+from benchmarks.common import data_source, run_python, show
 
 FIRST_STEP = "+callbacks.exit._target_=benchmarks.start.ExitAfterStep"
 STARTS = {
@@ -64,12 +62,8 @@ def start(*arguments: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         more = [f"hydra.run.dir={folder}", *data_source()] if FIRST_STEP in arguments else []
         begin = perf_counter()
-        command = [sys.executable, *arguments, *more]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        seconds = perf_counter() - begin
-    if bool(done.returncode) != (arguments in REFUSED):
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return seconds
+        run_python(*arguments, *more, refused=arguments in REFUSED)
+        return perf_counter() - begin
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ import argparse
 import json
 import math
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -25,7 +23,8 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.common import ROOT, run_train, show
+from benchmarks.common import run_python, run_train, show
+from facekp.data.sources import IBUG
 
 Face = tuple[np.ndarray, np.ndarray]
 """A photo and a box (4,)."""
@@ -62,10 +61,9 @@ def main() -> None:
 
 def drawn(folder: Path) -> Path:
     """A data_dir of drawn faces in iBUG's format."""
-    from facekp.data.ibug import IBUGDataModule
     from facekp.data.synthetic import write_synthetic_ibug
 
-    write_synthetic_ibug(folder / IBUGDataModule.source.folder_name, 80, 0)
+    write_synthetic_ibug(folder / IBUG.folder_name, 80, 0)
     return folder
 
 
@@ -85,14 +83,9 @@ def export(ckpt: Path, folder: Path) -> Path:
 
 def apart(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
     """`measure` in a process of its own, kept to some cores."""
-    one = [sys.executable, "-m", "benchmarks.using", "--one", kind, model, str(cores), str(batch)]
-    threads = {"OMP_NUM_THREADS": str(cores)}
-    done = subprocess.run(
-        one, cwd=ROOT, env=os.environ | threads, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(one)}\n{done.stdout}{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    one = ("--one", kind, model, str(cores), str(batch))
+    printed = run_python("-m", "benchmarks.using", *one, OMP_NUM_THREADS=str(cores))
+    return json.loads(printed.splitlines()[-1])
 
 
 def measure(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
@@ -134,7 +127,7 @@ def some_faces(count: int) -> list[Face]:
     from facekp.geometry import apply_map, frame_box
     from facekp.imaging import read_image, shrink
 
-    folder = Path(os.environ["FACEKP_DATA_DIR"]) / "ibug_300W_large_face_landmark_dataset"
+    folder = Path(os.environ["FACEKP_DATA_DIR"]) / IBUG.folder_name
     entries = read_dlib_xml(folder / "labels_ibug_300W_train.xml")
     chosen = entries[:: max(1, len(entries) // count)][:count]
     faces = []
