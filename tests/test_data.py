@@ -18,7 +18,7 @@ from facekp.augmentation import Augmentation
 from facekp.data.asf import read_asf
 from facekp.data.dataset import EpochSampler
 from facekp.data.dlib_xml import read_dlib_xml
-from facekp.data.ibug import IBUGDataModule, is_twin, photo_of
+from facekp.data.ibug import IBUGDataModule, is_twin, photo_of, picture_of
 from facekp.data.imm import IMMDataModule, read_imm
 from facekp.data.synthetic import (
     SyntheticIBUGDataModule,
@@ -84,6 +84,10 @@ def test_names_that_show_one_photo() -> None:
         "lfpw/trainset/image_0001_mirror.jpg"
     )
     assert photo_of("ibug/image_003_1.jpg") != photo_of("ibug/image_004_1.jpg")
+    # LFPW has one picture under several names
+    copies = {picture_of(f"lfpw/trainset/image_{number}.png") for number in ("0601", "0622_mirror")}
+    assert len(copies) == 1
+    assert picture_of("lfpw/testset/image_0601.png") == photo_of("lfpw/testset/image_0601.png")
     assert is_twin("afw/1_1_mirror.jpg")
     assert not is_twin("afw/mirror_1.jpg")
 

@@ -13,6 +13,7 @@ Licence: research use only. C. Sagonas, E. Antonakos, G. Tzimiropoulos, S. Zafei
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from facekp.data.datamodule import FaceDataModule, Splits, by, split_groups
@@ -55,6 +56,20 @@ def photo_of(name: str) -> str:
     return f"{path.parent}/{stem}"
 
 
+@cache
+def _near_copies() -> dict[str, str]:
+    """The first name of each picture that is there under several."""
+    lines = Path(__file__).with_name("near_copies.txt").read_text().splitlines()
+    pictures = [line.split() for line in lines if not line.startswith("#")]
+    return {name: names[0] for names in pictures for name in names}
+
+
+def picture_of(name: str) -> str:
+    """`photo_of`, the same also for near-copies of one picture: LFPW has some up to 12 times."""
+    photo = photo_of(name)
+    return _near_copies().get(photo, photo)
+
+
 def read_ibug(xml: str | Path) -> list[FaceRecord]:
     """Read one of the XML files; every image must be there.
 
@@ -74,7 +89,7 @@ def read_ibug(xml: str | Path) -> list[FaceRecord]:
                 bbox=face.bbox,
                 keypoints=face.keypoints,
                 name=face.file,
-                group=photo_of(face.file),
+                group=picture_of(face.file),
                 source=str(PurePosixPath(face.file).parent),
                 place=(xml, face.line),
                 size=face.size,
