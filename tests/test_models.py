@@ -106,7 +106,7 @@ def test_pretrained_network_keeps_its_input_scale(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(trained(image), loaded(image))
 
 
-@pytest.mark.parametrize("name", ["nose_net", "face_net_240x320", "resnet18"])
+@pytest.mark.parametrize("name", ["nose_net", "face_net_240x320", "resnet18", "heatmap_net"])
 def test_training_starts_at_the_mean_shape(name: str) -> None:
     cfg = composed(f"model={name}")
     net = build_network(cfg.model, 5).eval()
@@ -132,7 +132,9 @@ def test_nothing_nested_is_built() -> None:
         build_network(model, 68)
 
 
-@pytest.mark.parametrize(("name", "keypoints"), [("face_net", 58), ("resnet18", 68)])
+@pytest.mark.parametrize(
+    ("name", "keypoints"), [("face_net", 58), ("resnet18", 68), ("heatmap_net", 68)]
+)
 def test_bfloat16_does_not_round_the_points(name: str, keypoints: int) -> None:
     torch.manual_seed(0)
     net = network(name, keypoints, *(["model.input_size=[64,64]"] if name == "resnet18" else []))
@@ -158,3 +160,20 @@ def test_pool_before_relu_is_the_published_network(name: str) -> None:
     assert order == ["Conv2d", "ReLU", "MaxPool2d"]
     with torch.no_grad():
         assert torch.equal(torch.nn.Sequential(*layers)(images), net.features(images))
+
+
+def test_heatmaps_reach_beyond_the_input_and_follow_the_image() -> None:
+    torch.manual_seed(0)
+    net = network("heatmap_net", 2, "model.input_size=[64,64]").eval()
+    net.start_at(torch.tensor([[0.2, 0.3], [0.8, 0.6]]))
+    images = torch.zeros(1, 1, 64, 64)
+    with torch.no_grad():
+        net.prior[0, 0, 0] = 100.0  # the first cell lies in the margin
+        points = net(images)[0]
+    assert points[0].tolist() == pytest.approx([(-2 + 0.5) / 16] * 2)
+    assert points[1].tolist() == pytest.approx([0.8, 0.6], abs=0.05)
+
+
+def test_heatmap_net_refuses_a_size_that_its_scales_do_not_divide() -> None:
+    with pytest.raises(ConfigError, match="100x128: 4 scales need multiples of 32"):
+        network("heatmap_net", 68, "model.input_size=[100,128]")

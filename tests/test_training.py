@@ -46,13 +46,17 @@ def test_same_numbers_again_and_with_workers(run: Run) -> None:
     assert not torch.equal(*(weights(f)["network.head.0.weight"] for f in (first, other)))
 
 
-@pytest.mark.parametrize("scheduler", ["cosine", "step"])
-def test_resumed_run_ends_where_the_uninterrupted_one_does(run: Run, scheduler: str) -> None:
-    settings = [f"model/scheduler={scheduler}", "model/optimizer=adamw"]
-    if scheduler == "step":
-        settings.append("model.scheduler.step_size=1")
-    else:
-        settings.append("model.scheduler.T_max=4")
+@pytest.mark.parametrize(
+    ("scheduler", "length"), [("cosine", "T_max=4"), ("step", "step_size=1"), ("one_cycle", "total_steps=4")]
+)  # fmt: skip
+def test_resumed_run_ends_where_the_uninterrupted_one_does(
+    run: Run, scheduler: str, length: str
+) -> None:
+    settings = [
+        f"model/scheduler={scheduler}",
+        f"model.scheduler.{length}",
+        "model/optimizer=adamw",
+    ]
     _, whole = run("whole", *settings, "trainer.max_epochs=4")
     for stop in (1, 2, 3):
         _, part = run(f"part{stop}", *settings, f"trainer.max_epochs={stop}")
