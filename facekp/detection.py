@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,10 +10,9 @@ import cv2
 import numpy as np
 import torch
 
-from facekp.data.dlib_xml import MAX_BOX, read_dlib_xml
+from facekp.data.dlib_xml import MAX_BOX
 from facekp.errors import ConfigError, DataError
-from facekp.geometry import apply_map, box_from_ltwh, whole_image_box
-from facekp.imaging import upright_map
+from facekp.geometry import box_from_ltwh, whole_image_box
 
 Detections = tuple[np.ndarray, np.ndarray]
 """Boxes (N, 4) `xyxy` and their scores (N,), best first."""
@@ -150,105 +146,6 @@ def _reduced(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
         return image, scale
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), scale
-
-
-class GivenBoxes:
-    """Face boxes of photos, from a dlib XML or a CSV.
-
-    A photo's entries are those whose path is the end of its own: `b.jpg` and `a/b.jpg` both name
-    `photos/a/b.jpg`, and the longer one is taken.
-
-    Args:
-        path: dlib XML, whose boxes count pixels as they are stored in the file, or a CSV with the
-            columns file, left, top, right, bottom, whose numbers are edges `xyxy` in the photo
-            turned upright, and perhaps box_kind; a `predictions.csv` of photos is one.
-
-    Raises:
-        DataError: missing or broken file, a missing column, a number that is not finite, an empty
-            box, boxes of video frames or of several kinds; with file and line.
-    """
-
-    kind: str
-    """What the boxes are, see `Detector.kind`; dlib's where the file does not say."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.kind = DlibDetector.kind
-        self._stored = self.path.suffix.lower() == ".xml"
-        found: dict[tuple[str, ...], list[np.ndarray]] = {}
-        for file, box in self._xml() if self._stored else self._csv():
-            parts = Path(os.path.normpath(file.replace("\\", "/"))).parts
-            while parts and parts[0] == "..":
-                parts = parts[1:]
-            found.setdefault(parts, []).append(box)
-        self._boxes = {parts: np.array(boxes) for parts, boxes in found.items()}
-        self._used: set[tuple[str, ...]] = set()
-
-    def of(self, photo: Path) -> np.ndarray | None:
-        """Boxes (N, 4) of a photo turned upright, None where it has no entry.
-
-        Raises:
-            DataError: a photo that cannot be opened.
-        """
-        parts = Path(os.path.abspath(photo)).parts  # noqa: PTH100  # takes out `..`, not links
-        for first in range(len(parts)):
-            boxes = self._boxes.get(parts[first:])
-            if boxes is not None:
-                self._used.add(parts[first:])
-                break
-        else:
-            return None
-        if not self._stored:
-            return boxes
-        corners = apply_map(upright_map(photo), boxes.reshape(-1, 2, 2))
-        return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-
-    def unused(self) -> list[str]:
-        """Files that have boxes here, which no photo had."""
-        return ["/".join(parts) for parts in self._boxes if parts not in self._used]
-
-    def _xml(self) -> Iterator[tuple[str, np.ndarray]]:
-        for face in read_dlib_xml(self.path, count=None):
-            yield face.file, face.bbox
-
-    def _csv(self) -> Iterator[tuple[str, np.ndarray]]:
-        remedy = "give a CSV with the columns file, left, top, right, bottom"
-        columns = ("file", "left", "top", "right", "bottom")
-        kinds: set[str] = set()
-        try:
-            with self.path.open(newline="", encoding="utf-8-sig") as stream:
-                reader = csv.DictReader(stream, skipinitialspace=True)
-                missing = [name for name in columns if name not in (reader.fieldnames or ())]
-                if missing:
-                    raise DataError(self.path, f"columns missing: {', '.join(missing)}", remedy, 1)
-                for row in reader:
-                    try:
-                        box = self._box(row, columns, kinds)
-                    except ValueError as error:
-                        line = reader.line_num
-                        raise DataError(self.path, f"not a box: {error}", remedy, line) from error
-                    yield row["file"].strip(), box
-        except OSError as error:
-            problem = f"cannot be read ({error.strerror})"
-            raise DataError(self.path, problem, "check the path") from error
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(self.path, f"not a CSV file ({error})", remedy) from error
-        if kinds:
-            (self.kind,) = kinds
-
-    def _box(
-        self, row: dict[str, str | None], columns: Sequence[str], kinds: set[str]
-    ) -> np.ndarray:
-        box = np.array([float(row[name] or "nan") for name in columns[1:]])
-        if not (row["file"] or "").strip():
-            raise ValueError("no file is named")
-        if (row.get("frame") or "0").strip() != "0":
-            raise ValueError("it belongs to a frame of a video")
-        kinds.add((row.get("box_kind") or self.kind).strip())
-        if len(kinds) > 1:
-            raise ValueError(f"boxes of several kinds ({', '.join(sorted(kinds))}) in one file")
-        check_boxes(box[None])
-        return box
 
 
 def check_boxes(boxes: np.ndarray) -> None:

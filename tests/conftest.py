@@ -62,6 +62,35 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", overrides=list(overrides))
 
 
+@pytest.fixture(scope="session")
+def checkpoints(
+    tmp_path_factory: pytest.TempPathFactory, imm_data: Path, ibug_data: Path
+) -> dict[str, Path]:
+    """A checkpoint each of a small network on drawn IMM and drawn iBUG, hardly trained."""
+    from facekp.training import train
+
+    made = {}
+    small = [
+        "model=face_net",
+        "model.input_size=[64,64]",
+        "augmentation=none",
+        "trainer.max_epochs=1",
+    ]
+    for name, experiment, data, extra in (
+        ("imm", "part2", imm_data, []),
+        ("ibug", "part3", ibug_data, ["dataset.batch_size=8"]),
+        ("300w", "part3", ibug_data, ["dataset.batch_size=8", "dataset.split=300w"]),
+    ):
+        folder = tmp_path_factory.mktemp(name)
+        train(
+            composed(
+                f"experiment={experiment}", f"data_dir={data}", f"run_dir={folder}", *small, *extra
+            )
+        )
+        made[name] = folder / "checkpoints/best.ckpt"
+    return made
+
+
 @pytest.fixture
 def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
     """Trains the nose net on 18 drawn faces; returns the metric and the run's folder."""

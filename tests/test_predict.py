@@ -19,7 +19,7 @@ from PIL import Image
 
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
-from facekp.detection import CenterFaceDetector, Detector, DlibDetector, GivenBoxes, WholeImage
+from facekp.detection import CenterFaceDetector, Detector, DlibDetector, WholeImage
 from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.geometry import (
     apply_map,
@@ -29,6 +29,7 @@ from facekp.geometry import (
     relative_box,
     whole_image_box,
 )
+from facekp.given import GivenFaces
 from facekp.imaging import read_image
 from facekp.landmarks import IBUG68
 from facekp.predictor import Predictor, load_network
@@ -36,36 +37,8 @@ from facekp.tasks.evaluate import evaluate
 from facekp.tasks.export import compare, export
 from facekp.tasks.kaggle import kaggle, submission
 from facekp.tasks.photos import photos
-from facekp.training import train
 
 from .conftest import ROOT, composed
-
-
-@pytest.fixture(scope="session")
-def checkpoints(
-    tmp_path_factory: pytest.TempPathFactory, imm_data: Path, ibug_data: Path
-) -> dict[str, Path]:
-    """A checkpoint each of a small network on drawn IMM and drawn iBUG, hardly trained."""
-    made = {}
-    small = [
-        "model=face_net",
-        "model.input_size=[64,64]",
-        "augmentation=none",
-        "trainer.max_epochs=1",
-    ]
-    for name, experiment, data, extra in (
-        ("imm", "part2", imm_data, []),
-        ("ibug", "part3", ibug_data, ["dataset.batch_size=8"]),
-        ("300w", "part3", ibug_data, ["dataset.batch_size=8", "dataset.split=300w"]),
-    ):
-        folder = tmp_path_factory.mktemp(name)
-        train(
-            composed(
-                f"experiment={experiment}", f"data_dir={data}", f"run_dir={folder}", *small, *extra
-            )
-        )
-        made[name] = folder / "checkpoints/best.ckpt"
-    return made
 
 
 def oracle(description: dict, truth: Callable[[], np.ndarray], **settings: Any) -> Predictor:
@@ -374,7 +347,7 @@ def test_boxes_belong_to_the_photo_whose_path_they_end(tmp_path: Path) -> None:
         "file, left, top, right, bottom\n"
         "a\\x.jpg,0,0,1,1\n./q/../b/x.jpg,0,0,2,2\ny.jpg,0,0,3,3\nz.jpg,0,0,4,4\n"
     )
-    boxes = GivenBoxes(tmp_path / "b.csv")
+    boxes = GivenFaces(tmp_path / "b.csv")
     assert [boxes.of(tmp_path / name) is None for name in ("a/x.jpg", "c/x.jpg", "c/y.jpg")] == [
         False,
         True,
@@ -401,7 +374,7 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
     )
     (tmp_path / "elsewhere").mkdir()
     photo = (tmp_path / f"x.{ending}").rename(tmp_path / f"elsewhere/x.{ending}")
-    ((left, top, right, bottom),) = GivenBoxes(tmp_path / "b.xml").of(photo) + 0.5
+    ((left, top, right, bottom),) = GivenFaces(tmp_path / "b.xml").of(photo) + 0.5
     upright = read_image(photo, upright=True)[..., 0]
     inside = upright[int(top) : int(bottom), int(left) : int(right)]
     assert inside.size == 40
@@ -412,10 +385,10 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
     ("text", "message"),
     [
         ("file,left,top,right\na.jpg,1,2,3\n", r"b\.csv:1: columns missing: bottom"),
-        ("file,left,top,right,bottom\na.jpg,1,2,x,4\n", r"b\.csv:2: not a box"),
-        ("file,left,top,right,bottom\na.jpg,1,2,3,4\na.jpg,1,2,nan,4\n", r"b\.csv:3: not a box"),
-        ("file,left,top,right,bottom\na.jpg,5,2,3,4\n", r"b\.csv:2: not a box"),
-        ("file,left,top,right,bottom\na.jpg,-1e12,2,1e12,4\n", r"b\.csv:2: not a box"),
+        ("file,left,top,right,bottom\na.jpg,1,2,x,4\n", r"b\.csv:2: not a face"),
+        ("file,left,top,right,bottom\na.jpg,1,2,3,4\na.jpg,1,2,nan,4\n", r"b\.csv:3: not a face"),
+        ("file,left,top,right,bottom\na.jpg,5,2,3,4\n", r"b\.csv:2: not a face"),
+        ("file,left,top,right,bottom\na.jpg,-1e12,2,1e12,4\n", r"b\.csv:2: not a face"),
         ("file,left,top,right,bottom\n ,1,2,3,4\n", r"b\.csv:2: .* no file is named"),
         ("file,frame,left,top,right,bottom\na.mp4,3,1,2,3,4\n", r"b\.csv:2: .* frame of a video"),
         (
@@ -427,7 +400,7 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
 def test_broken_boxes(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "b.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        GivenBoxes(tmp_path / "b.csv")
+        GivenFaces(tmp_path / "b.csv")
 
 
 def test_video(checkpoints: dict[str, Path], tmp_path: Path) -> None:

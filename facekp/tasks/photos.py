@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from facekp.detection import Detector, GivenBoxes
+from facekp.detection import Detector
 from facekp.draw import draw_points, save
 from facekp.errors import ConfigError, DataError, FacekpError
+from facekp.given import GivenFaces
 from facekp.imaging import frame_count, read_image
 from facekp.predictor import Face, Predictor
 from facekp.tasks.common import output_folder, with_progress
@@ -55,7 +56,7 @@ def photos(
     Args:
         ckpt_path: checkpoint or exported network.
         input: photo, folder, glob, or video, or a list of these.
-        boxes: dlib XML or CSV with face boxes in place of the detector's, see `GivenBoxes`.
+        boxes: dlib XML or CSV with face boxes in place of the detector's, see `GivenFaces`.
         detector: gives what finds the faces; not called where boxes are given.
         mirror: average with the mirrored view.
         batch_size: faces at once.
@@ -67,7 +68,7 @@ def photos(
             some files could not be read.
     """
     predictor = Predictor.load(ckpt_path, detector, mirror, batch_size, device)
-    given = GivenBoxes(boxes) if boxes else None
+    given = GivenFaces(boxes) if boxes else None
     files = find_inputs(input)
     if given is not None and any(file.suffix.lower() in VIDEOS for file in files):
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
@@ -148,7 +149,7 @@ class _Found:
 class _Work:
     """Goes through photos and videos, draws as it goes, and collects what could not be done."""
 
-    def __init__(self, predictor: Predictor, given: GivenBoxes | None, folder: Path) -> None:
+    def __init__(self, predictor: Predictor, given: GivenFaces | None, folder: Path) -> None:
         self.predictor, self.given, self.folder = predictor, given, folder
         self.failed: list[str] = []
         self.names: set[str] = set()
