@@ -1,4 +1,4 @@
-"""Use a trained network: `python predict.py task=photos ckpt_path=best.ckpt input=photos/`."""
+"""Use a trained network: `python predict.py input=photos/`."""
 
 import sys
 
@@ -15,10 +15,7 @@ register_resolvers()
 def main(cfg: DictConfig) -> None:
     """Run one task on one checkpoint."""
     from facekp.config import build
-    from facekp.errors import ConfigError
 
-    if not cfg.ckpt_path:
-        raise ConfigError("ckpt_path= is missing: give a best.ckpt that train.py wrote")
     with quick_imports():
         import facekp.predictor  # noqa: F401  # takes seconds; every task needs it
     build(cfg.task)

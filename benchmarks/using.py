@@ -6,7 +6,7 @@ Faces are iBUG's (drawn ones without `FACEKP_DATA_DIR`), decoded before; crop an
 Each row is a process of its own, kept to so many cores; memory is the most that it held, libraries
 and faces included.
 dlib's 68-point model comes with `face_recognition_models`; it was trained on these very faces, so
-this is about speed alone. Without `--ckpt`, networks of random weights: as quick as trained ones.
+this is about speed alone.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.common import run_python, run_train, show
+from benchmarks.common import run_python, show
 from facekp.data.sources import IBUG
+from facekp.weights import SHIPPED
 
 Face = tuple[np.ndarray, np.ndarray]
 """A photo and a box (4,)."""
@@ -36,7 +37,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--ckpt", type=Path, help="a checkpoint of 68 points; else an untrained one"
+        "--ckpt", type=Path, default=SHIPPED, help="a checkpoint of 68 points; else facekp's own"
     )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -47,11 +48,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if not os.environ.get("FACEKP_DATA_DIR"):
             os.environ["FACEKP_DATA_DIR"] = str(drawn(Path(folder) / "data"))
-        ckpt = given.ckpt or untrained(Path(folder))
-        onnx = export(ckpt, Path(folder))
+        onnx = export(given.ckpt, Path(folder))
         rows: list[dict[str, object]] = []
         for cores in (1, 2):
-            for kind, model in zip(PREDICTORS, ("", str(ckpt), str(onnx)), strict=True):
+            for kind, model in zip(PREDICTORS, ("", str(given.ckpt), str(onnx)), strict=True):
                 rows += [apart(kind, model, cores, batch) for batch in (1, 64)]
     reference = {r["cores"]: r["ms a face"] for r in rows if r["predictor"] == "dlib"}
     for row in rows:
@@ -65,13 +65,6 @@ def drawn(folder: Path) -> Path:
 
     write_synthetic_ibug(folder / IBUG.folder_name, 80, 0)
     return folder
-
-
-def untrained(folder: Path) -> Path:
-    """A checkpoint of part 3's network after a step on drawn faces."""
-    few = ("dataset=synthetic_ibug", "dataset.count=16", "dataset.batch_size=4", "report=false")
-    run_train(folder, "experiment=part3", "trainer.max_epochs=1", *few)
-    return folder / "run/checkpoints/best.ckpt"
 
 
 def export(ckpt: Path, folder: Path) -> Path:

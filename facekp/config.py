@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facekp.devices import gpu_count
 from facekp.errors import ConfigError, FacekpError
+from facekp.weights import shipped
 
 if TYPE_CHECKING:
     from facekp.data.datamodule import FaceDataModule
@@ -33,7 +34,7 @@ _NETWORK = re.compile(r"facekp\.models\.[a-z0-9_]+\.[A-Z][A-Za-z0-9_]*")
 
 def register_resolvers() -> None:
     """Make `${facekp.run_dir:...}` and the like known to OmegaConf."""
-    for resolver in (run_dir, new_dir, gpu_count):
+    for resolver in (run_dir, new_dir, gpu_count, shipped):
         name = f"facekp.{resolver.__name__}"
         OmegaConf.register_new_resolver(name, resolver, use_cache=True, replace=True)
 

@@ -25,6 +25,7 @@ from facekp.geometry import (
 from facekp.imaging import read_image, to_channels, warp
 from facekp.landmarks import SCHEMES, LandmarkScheme
 from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
+from facekp.weights import SHIPPED
 
 Forward = Callable[[np.ndarray], np.ndarray]
 """Views (B, C, H, W) uint8 to normalised keypoints (B, K, 2)."""
@@ -54,7 +55,7 @@ class Face:
 class Predictor:
     """Finds the keypoints of every face in a photo.
 
-        predictor = Predictor.load("best.ckpt")
+        predictor = Predictor.load()
         for face in predictor("photo.jpg"):
             print(face.bbox, face.keypoints, face.score)
 
@@ -124,7 +125,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | Path = SHIPPED,
         detector: Callable[[], Detector] = DlibDetector,
         mirror: bool = False,
         batch_size: int = 64,
@@ -133,7 +134,7 @@ class Predictor:
         """Predictor of a checkpoint (`.ckpt`) or of an exported network (`.onnx`).
 
         Args:
-            path: the file.
+            path: the file; the network that facekp brings along where none is given.
             detector: see the class.
             mirror: see the class.
             batch_size: see the class.

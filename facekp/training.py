@@ -18,6 +18,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 import facekp
 from facekp.callbacks.history import flatten
@@ -65,6 +66,9 @@ def train(cfg: DictConfig) -> float:
         check_resumed(description, cfg.ckpt_path)
     network = build_network(config["model"], datamodule.num_keypoints)
     network.start_at(datamodule.mean_shape())
+    if cfg.init_from:
+        taken, count = start_from(network, cfg.init_from)
+        log.info(f"{taken} of {count} weights start as in {cfg.init_from}")
     if cfg.trainer.gpus == 0:
         view, batch_size = datamodule.view, datamodule.batch_size
         needed = step_bytes(network, view.channels, view.size, batch_size)
@@ -143,6 +147,33 @@ def train(cfg: DictConfig) -> float:
     write_text(run_dir / RESULTS, json.dumps(results, indent=2))
     show(results, cfg, run_dir)
     return float(results[cfg.monitor])
+
+
+def start_from(network: nn.Module, path: str) -> tuple[int, int]:
+    """Give a network another one's weights wherever name and shape are the same.
+
+    Args:
+        network: it is changed.
+        path: a checkpoint; its data set, points and input size may differ.
+
+    Returns:
+        How many tensors were taken, and how many the network has.
+
+    Raises:
+        DataError: not a checkpoint of facekp.
+        ConfigError: nothing in it fits.
+    """
+    given = read_checkpoint(path)[0]["state_dict"]
+    own = network.state_dict()
+    taken = {
+        name: given[f"network.{name}"].to(weight.dtype)
+        for name, weight in own.items()
+        if getattr(given.get(f"network.{name}"), "shape", None) == weight.shape
+    }
+    if not taken:
+        raise ConfigError(f"init_from={path}: no weight of it fits this network; choose its model")
+    network.load_state_dict(taken, strict=False)
+    return len(taken), len(own)
 
 
 def build_optimizer(cfg: DictConfig) -> Any:

@@ -1,0 +1,76 @@
+"""Weights that are passed on: packed, started from, and those that facekp brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facekp.errors import ConfigError, DataError
+from facekp.evaluation import image_errors, summary
+from facekp.landmarks import IBUG68
+from facekp.models.base import CHECKPOINT_KEY
+from facekp.predictor import Predictor, load_network, read_checkpoint
+from facekp.tasks.common import trained_on
+from facekp.tasks.pack import pack
+from facekp.weights import SHIPPED
+
+from .conftest import ROOT
+
+Run = Callable[..., tuple[float, Path]]
+
+
+def test_packed_network_is_the_same_and_names_nothing_of_the_machine(
+    run: Run, tmp_path: Path
+) -> None:
+    best = run("whole")[1] / "checkpoints/best.ckpt"
+    packed = pack(str(best), str(tmp_path / "packed"))
+    assert packed.stat().st_size < best.stat().st_size / 4
+    before, after = Predictor.load(best), Predictor.load(packed)
+    views = np.random.default_rng(1).integers(0, 256, (4, 1, 60, 80), dtype=np.uint8)
+    np.testing.assert_allclose(before.forward(views), after.forward(views), atol=2e-3)
+    assert str(tmp_path) not in repr(read_checkpoint(packed)[1])
+
+
+def test_a_run_starts_from_another_ones_weights(run: Run) -> None:
+    best = run("first")[1] / "checkpoints/best.ckpt"
+    still = ["trainer.max_epochs=1", "model.optimizer.lr=0", f"init_from={best}"]
+    _, folder = run("second", *still, "dataset.points=[52,0]")
+    old, new = (load_network(p)[0].state_dict() for p in (best, folder / "checkpoints/best.ckpt"))
+    same = {name for name in new if torch.equal(old[name], new[name])}
+    assert new.keys() - same == {"head.2.weight", "head.2.bias"}  # of one point, and of two
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [("nothing.ckpt", DataError, "no such checkpoint"), ("other.ckpt", ConfigError, "init_from=.*no weight")],
+)  # fmt: skip
+def test_weights_that_cannot_be_started_from(
+    run: Run, tmp_path: Path, name: str, error: type[Exception], message: str
+) -> None:
+    torch.save({"state_dict": {}, CHECKPOINT_KEY: {}}, tmp_path / "other.ckpt")
+    with pytest.raises(error, match=message):
+        run("start", f"init_from={tmp_path / name}")
+
+
+def test_the_network_that_comes_along_needs_nothing_else(tmp_path: Path) -> None:
+    assert SHIPPED.stat().st_size <= 8e6
+    box = np.array([[60.0, 50.0, 190.0, 180.0]])
+    (face,) = Predictor.load()(ROOT / "docs/astronaut.webp", box)
+    regions = {name: face.keypoints[list(at)] for name, at in IBUG68.groups.items()}
+    assert regions["right_eye"][:, 0].max() < regions["left_eye"][:, 0].min()
+    assert regions["left_eye"][:, 1].max() < regions["outer_mouth"][:, 1].min()
+
+
+def test_figures_of_the_network_that_comes_along(real_data: Path) -> None:
+    predictor = Predictor.load()
+    datamodule = trained_on(predictor.description, str(real_data))
+    assert datamodule.fingerprint() == predictor.description["data_fingerprint"]
+    faces = datamodule.splits["val"]
+    found = np.stack(predictor.locate((face.load(3), face.bbox) for face in faces))
+    figures = summary(image_errors(faces, found, predictor.points, IBUG68), 0.08).iloc[0]
+    assert figures["nme_interocular"] == pytest.approx(0.0323, abs=1e-4)
+    assert figures["mae_px"] == pytest.approx(2.25, abs=0.01)
