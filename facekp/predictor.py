@@ -12,17 +12,21 @@ import numpy as np
 import torch
 
 from facekp.config import build_network
+from facekp.data.cache import CONTEXT
 from facekp.data.dataset import View
 from facekp.detection import EXTENTS, Detector, DlibDetector, WholeImage, check_boxes
 from facekp.errors import ConfigError, DataError
 from facekp.geometry import (
     apply_map,
+    box_of_points,
+    compose,
     denormalize_points,
+    frame_box,
     invert,
     place_box,
     whole_image_box,
 )
-from facekp.imaging import read_image, to_channels, warp
+from facekp.imaging import read_image, shrink, shrink_factor, to_channels, warp
 from facekp.landmarks import SCHEMES, LandmarkScheme
 from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
 from facekp.weights import SHIPPED
@@ -64,11 +68,13 @@ class Predictor:
         description: what its checkpoint says of it.
         detector: called when faces are first to be found; gives the detector.
         mirror: average with the mirrored view's points.
+        looks: how often each face is looked at; from the second time on framed by the points found
+            so far, not by its box. The mean counts.
         batch_size: most faces that go through the network at once.
 
     Raises:
-        ConfigError: a description that is not whole, or `mirror` for points whose partners the
-            network does not know.
+        ConfigError: a description that is not whole; `mirror` for points whose partners the
+            network does not know; several looks by a network that takes whole images.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Predictor:
         description: dict[str, Any],
         detector: Callable[[], Detector] = DlibDetector,
         mirror: bool = False,
+        looks: int = 1,
         batch_size: int = 64,
     ) -> None:
         self.forward, self.description = forward, description
@@ -84,9 +91,10 @@ class Predictor:
         self._detector: Detector | None = None
         if not isinstance(mirror, bool):
             raise ConfigError(f"mirror={mirror}: give true or false")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ConfigError(f"batch_size={batch_size}: give a whole number, at least 1")
-        self.mirror, self.batch_size = mirror, batch_size
+        for name, number in (("looks", looks), ("batch_size", batch_size)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ConfigError(f"{name}={number}: give a whole number, at least 1")
+        self.mirror, self.looks, self.batch_size = mirror, looks, batch_size
         try:
             view = description["view"]
             height, width = view["size"]
@@ -108,6 +116,10 @@ class Predictor:
         if mirror and set(partners) != set(self.points):
             raise ConfigError("mirror=true: the network does not know each point's partner")
         self._swap = [self.points.index(p) for p in partners] if mirror else []
+        if looks > 1 and self.box_kind == WholeImage.kind:
+            raise ConfigError(
+                f"looks={looks}: the network takes whole images, which have one frame"
+            )
 
     def _check_description(self) -> None:
         view = self.view
@@ -128,6 +140,7 @@ class Predictor:
         path: str | Path = SHIPPED,
         detector: Callable[[], Detector] = DlibDetector,
         mirror: bool = False,
+        looks: int = 1,
         batch_size: int = 64,
         device: str = "cpu",
     ) -> Predictor:
@@ -137,6 +150,7 @@ class Predictor:
             path: the file; the network that facekp brings along where none is given.
             detector: see the class.
             mirror: see the class.
+            looks: see the class.
             batch_size: see the class.
             device: where a checkpoint's network runs, as torch names it.
 
@@ -159,7 +173,7 @@ class Predictor:
                     f"device={device}: {reason}; device=cpu works everywhere"
                 ) from error
             forward = _torch_forward(network.eval(), device)
-        return cls(forward, description, detector, mirror, batch_size)
+        return cls(forward, description, detector, mirror, looks, batch_size)
 
     @property
     def detector(self) -> Detector:
@@ -235,29 +249,44 @@ class Predictor:
     def locate(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches."""
         results: list[np.ndarray] = []
-        views: list[np.ndarray] = []
-        maps: list[np.ndarray] = []
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
+        boxes: list[np.ndarray] = []
 
         def flush() -> None:
-            if views:
-                normalised = self.keypoints_of_views(np.stack(views))
-                pixels = denormalize_points(normalised.astype(float), self.view.size)
-                results.extend(
-                    apply_map(invert(matrix), points)
-                    for matrix, points in zip(maps, pixels, strict=True)
-                )
-            views.clear()
-            maps.clear()
+            if not boxes:
+                return
+            found = [self._look(parts, boxes)]
+            while len(found) < self.looks:
+                mean = np.mean(found, axis=0)
+                frames = [place_box(box_of_points(points), self.framing) for points in mean]
+                found.append(self._look(parts, frames))
+            results.extend(np.mean(found, axis=0))
+            parts.clear()
+            boxes.clear()
 
         for photo, box in faces:
-            matrix = self.view.map(box)
-            view = warp(photo, matrix, self.view.size, self.view.channels)
-            views.append(view[None] if view.ndim == 2 else view.transpose(2, 0, 1))
-            maps.append(matrix)
-            if len(views) == self.batch_size:
+            # All that later looks may see of the photo, which itself need not be kept.
+            around = frame_box(self.view.frame(box), CONTEXT)
+            part, to_part = shrink(photo, shrink_factor(self.view.map(box)), around)
+            parts.append((part.copy(), to_part))
+            boxes.append(box)
+            if len(boxes) == self.batch_size:
                 flush()
         flush()
         return results
+
+    def _look(
+        self, parts: Sequence[tuple[np.ndarray, np.ndarray]], boxes: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Keypoints (B, K, 2) in photo pixels, of parts of photos with the maps to them."""
+        maps = np.array([self.view.map(box) for box in boxes])
+        views = []
+        for (part, to_part), matrix in zip(parts, maps, strict=True):
+            to_view = compose(matrix, invert(to_part))
+            view = warp(part, to_view, self.view.size, self.view.channels)
+            views.append(view[None] if view.ndim == 2 else view.transpose(2, 0, 1))
+        normalised = self.keypoints_of_views(np.stack(views))
+        return apply_map(invert(maps), denormalize_points(normalised.astype(float), self.view.size))
 
     def keypoints_of_views(self, views: np.ndarray) -> np.ndarray:
         """Normalised keypoints (B, K, 2) of views (B, C, H, W) uint8."""

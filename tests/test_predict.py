@@ -74,11 +74,44 @@ def test_known_points_come_out_of_the_competition_file(
     np.testing.assert_allclose(points, [r.keypoints for r in records], atol=1e-3)
 
 
+def test_later_looks_are_framed_by_the_points(description: dict) -> None:
+    # A photo that tells where each pixel is, and a network that knows where the points are.
+    rows, columns = np.indices((250, 250), dtype=np.uint8)
+    photo = np.stack([columns, rows, np.zeros_like(rows)], axis=-1)
+    _, points, box = draw_ibug_face(0, 0)
+    points = 60 + 100 * normalize_points(points - points.min(0), np.ptp(points, axis=0)[::-1])
+    view = description["view"] | {"channels": 3, "size": [64, 64], "box_scale": 1.2}
+    framing = relative_box(box_of_points(points) + (-10, -10, 10, 10), box_of_points(points))
+    description |= {"view": view, "framing": framing.tolist()}
+    seen = []
+
+    def forward(views: np.ndarray) -> np.ndarray:
+        inner = views[:, :2, 8:56:47, 8:56:47].astype(float)  # pixels 8 and 55 of both axes
+        first, last = inner[:, (0, 1), (0, 0), (0, 0)], inner[:, (0, 1), (1, 1), (1, 1)]
+        pixel = (last - first) / 47
+        seen.append((first + last) / 2)
+        return (points - first[:, None]) / pixel[:, None] / 64 + 8.5 / 64
+
+    off = box_of_points(points) + (25, 5, 40, 30)
+    predictor = Predictor(forward, description, looks=3)
+    (found,) = predictor.locate([(photo, off)])
+    np.testing.assert_allclose(found, points, atol=1.5)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    assert [len(centres) for centres in seen] == [1, 1, 1]
+    assert np.abs(seen[0] - middle).max() > 20
+    np.testing.assert_allclose(seen[1:], [[middle]] * 2, atol=1.5)
+
+
 def test_competition_file_of_a_checkpoint(
     checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
 ) -> None:
     settings: Any = dict(
-        data_dir=str(ibug_data), mirror=False, batch_size=4, device="cpu", output=str(tmp_path)
+        data_dir=str(ibug_data),
+        mirror=False,
+        looks=1,
+        batch_size=4,
+        device="cpu",
+        output=str(tmp_path),
     )
     path = kaggle(str(checkpoints["ibug"]), **settings)
     assert len(pd.read_csv(path)) == 136 * 6
@@ -206,6 +239,7 @@ def test_wrong_boxes_are_refused(checkpoints: dict[str, Path], boxes: Any, messa
     ("settings", "message"),
     [
         (dict(mirror="maybe"), "mirror=maybe"),
+        (dict(looks=0), "looks=0"),
         (dict(batch_size=0), "batch_size=0"),
         (dict(batch_size="abc"), "batch_size=abc"),
         (dict(device="nowhere"), "device=nowhere"),
@@ -273,7 +307,7 @@ def test_predictor_takes_paths_arrays_and_lists(
 def run_photos(checkpoint: Path, output: Path, input: Any, **changes: Any) -> pd.DataFrame:  # noqa: A002
     output.mkdir(exist_ok=True)
     settings: dict[str, Any] = dict(
-        boxes=None, detector=WholeImage, mirror=False, batch_size=8, device="cpu"
+        boxes=None, detector=WholeImage, mirror=False, looks=1, batch_size=8, device="cpu"
     )
     photos(ckpt_path=str(checkpoint), input=input, output=str(output), **settings | changes)
     return pd.read_csv(output / "predictions.csv")
@@ -453,7 +487,7 @@ def test_no_input_is_said(checkpoints: dict[str, Path], tmp_path: Path, given: A
 
 def run_evaluate(checkpoint: Path, data: Path, output: Path, **changes: Any) -> pd.DataFrame:
     settings: dict[str, Any] = dict(
-        split=None, threshold=0.08, mirror=False, batch_size=8, device="cpu"
+        split=None, threshold=0.08, mirror=False, looks=1, batch_size=8, device="cpu"
     )
     return evaluate(
         ckpt_path=str(checkpoint), data_dir=str(data), output=str(output), **settings | changes

@@ -26,6 +26,7 @@ def evaluate(
     split: str | None,
     threshold: float,
     mirror: bool,
+    looks: int,
     batch_size: int,
     device: str,
     output: str,
@@ -42,6 +43,7 @@ def evaluate(
         split: `val`, `test` or `train`; None: `test` where the protocol has one, else `val`.
         threshold: of AUC and failure rate, and end of the curve.
         mirror: average with the mirrored view.
+        looks: at each face, see `Predictor`.
         batch_size: faces at once.
         device: as torch names it.
         output: folder for the files.
@@ -54,7 +56,9 @@ def evaluate(
     """
     if not 0 < threshold < 10:
         raise ConfigError(f"task.threshold={threshold}: give a fraction above 0, e.g. 0.08")
-    predictor = Predictor.load(ckpt_path, mirror=mirror, batch_size=batch_size, device=device)
+    predictor = Predictor.load(
+        ckpt_path, mirror=mirror, looks=looks, batch_size=batch_size, device=device
+    )
     datamodule = trained_on(predictor.description, data_dir)
     split = split or ("test" if datamodule.splits.get("test") else "val")
     records = [r for r in datamodule.splits.get(split, []) if r.keypoints is not None]

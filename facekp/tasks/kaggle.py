@@ -14,7 +14,13 @@ from facekp.tasks.common import output_folder, trained_on, with_progress
 
 
 def kaggle(
-    ckpt_path: str, data_dir: str | None, mirror: bool, batch_size: int, device: str, output: str
+    ckpt_path: str,
+    data_dir: str | None,
+    mirror: bool,
+    looks: int,
+    batch_size: int,
+    device: str,
+    output: str,
 ) -> Path:
     """Write `submission.csv`: the points of every entry of iBUG's test XML.
 
@@ -22,6 +28,7 @@ def kaggle(
         ckpt_path: checkpoint or exported network, trained on all 68 points by dlib's protocol.
         data_dir: where the data is.
         mirror: average with the mirrored view.
+        looks: at each face, see `Predictor`.
         batch_size: faces at once.
         device: as torch names it.
         output: folder for the file.
@@ -32,7 +39,9 @@ def kaggle(
     Raises:
         FacekpError: the checkpoint or the data cannot be used.
     """
-    predictor = Predictor.load(ckpt_path, mirror=mirror, batch_size=batch_size, device=device)
+    predictor = Predictor.load(
+        ckpt_path, mirror=mirror, looks=looks, batch_size=batch_size, device=device
+    )
     if predictor.scheme is not IBUG68 or predictor.points != list(range(68)):
         raise ConfigError(f"{ckpt_path}: the competition asks for all 68 points of iBUG")
     datamodule = trained_on(predictor.description, data_dir)

@@ -43,6 +43,7 @@ def photos(
     boxes: str | None,
     detector: Callable[[], Detector],
     mirror: bool,
+    looks: int,
     batch_size: int,
     device: str,
     output: str,
@@ -59,6 +60,7 @@ def photos(
         boxes: dlib XML or CSV with face boxes in place of the detector's, see `GivenFaces`.
         detector: gives what finds the faces; not called where boxes are given.
         mirror: average with the mirrored view.
+        looks: at each face, see `Predictor`.
         batch_size: faces at once.
         device: as torch names it.
         output: folder for the files.
@@ -67,7 +69,7 @@ def photos(
         FacekpError: the checkpoint or the input cannot be used; or, after all others were done,
             some files could not be read.
     """
-    predictor = Predictor.load(ckpt_path, detector, mirror, batch_size, device)
+    predictor = Predictor.load(ckpt_path, detector, mirror, looks, batch_size, device)
     given = GivenFaces(boxes) if boxes else None
     files = find_inputs(input)
     if given is not None and any(file.suffix.lower() in VIDEOS for file in files):
