@@ -78,7 +78,7 @@ def test_later_looks_are_framed_by_the_points(description: dict) -> None:
     # A photo that tells where each pixel is, and a network that knows where the points are.
     rows, columns = np.indices((250, 250), dtype=np.uint8)
     photo = np.stack([columns, rows, np.zeros_like(rows)], axis=-1)
-    _, points, box = draw_ibug_face(0, 0)
+    _, points, _ = draw_ibug_face(0, 0)
     points = 60 + 100 * normalize_points(points - points.min(0), np.ptp(points, axis=0)[::-1])
     view = description["view"] | {"channels": 3, "size": [64, 64], "box_scale": 1.2}
     framing = relative_box(box_of_points(points) + (-10, -10, 10, 10), box_of_points(points))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from facekp.given import GivenFaces
 from facekp.imaging import frame_count, read_image
 from facekp.predictor import Face, Predictor
 from facekp.tasks.common import output_folder, with_progress
+from facekp.video import VideoWriter
 
 T = TypeVar("T")
 
@@ -213,9 +214,10 @@ class _Work:
     def video(self, file: Path) -> Iterator[_Found]:
         """Each frame; the video with its points is written along."""
         reader = cv2.VideoCapture(str(file))
-        writer: Any = None
+        writer: VideoWriter | None = None
         name = self.free_name(file, ".mp4")
-        try:
+        with ExitStack() as stack:
+            stack.callback(reader.release)
             stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
             rate = reader.get(cv2.CAP_PROP_FPS) or 25.0
             stream = with_progress(
@@ -226,19 +228,15 @@ class _Work:
                 for frame, faces in zip(chunk, self.predictor(chunk), strict=True):
                     number += 1
                     if writer is None:
-                        writer = _writer(self.folder / name, rate, frame.shape)
-                    drawn = annotate(frame, faces, self.predictor)
-                    writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+                        path = self.folder / name
+                        writer = stack.enter_context(VideoWriter(path, frame.shape[:2], rate))
+                    writer.write(annotate(frame, faces, self.predictor))
                     yield _Found(file, number, faces, name, "no face found")
             if number == 0:
                 raise DataError(file, "not a video that can be decoded", "convert it to mp4")
             if number < stated:
                 # Also of sound files: some count by the length of the longest track.
                 print(f"{file}: {number} frames were read; its header speaks of {stated}")
-        finally:
-            reader.release()
-            if writer is not None:
-                writer.release()
 
     def free_name(self, file: Path, suffix: str) -> str:
         """A name for the drawing of `file`; two inputs of one name both keep theirs."""
@@ -264,14 +262,6 @@ def annotate(image: np.ndarray, faces: Sequence[Face], predictor: Predictor) -> 
         radius = float(np.clip(side / 110, 0.7, 8.0))
         image = draw_points(image, face.keypoints, scheme=predictor.scheme, radius=radius)
     return image
-
-
-def _writer(path: Path, rate: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
-    codec = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(path), codec, rate, (shape[1], shape[0]))
-    if not writer.isOpened():
-        raise FacekpError(f"{path}: this OpenCV cannot write the video; is the disk writable?")
-    return writer
 
 
 def _frames(reader: cv2.VideoCapture) -> Iterator[np.ndarray]:

@@ -1,0 +1,236 @@
+"""Photos of a folder as one face that becomes the next, or as the mean of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import repeat
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from facekp.detection import Detector
+from facekp.draw import save
+from facekp.errors import ConfigError, DataError
+from facekp.geometry import Size, apply_map
+from facekp.given import GivenFaces
+from facekp.imaging import image_size, read_image
+from facekp.landmarks import LandmarkScheme
+from facekp.morph import Morph, Posed, frame_map, mean_face, pose
+from facekp.predictor import Predictor
+from facekp.tasks.common import output_folder, with_progress
+from facekp.tasks.photos import find_inputs
+from facekp.video import KINDS, VideoWriter
+
+EASINGS: dict[str, Callable[[float], float]] = {
+    "linear": lambda share: share,
+    "smooth": lambda share: share * share * (3 - 2 * share),
+}
+PICTURES = (".png", ".jpg")
+
+Located = tuple[Path, np.ndarray]
+"""A photo, and its face's points (K, 2) in pixels of the photo turned upright."""
+
+
+def morph(
+    ckpt_path: str,
+    input: str | Sequence[str] | None,  # noqa: A002  # the command line's name
+    points: str | None,
+    detector: Callable[[], Detector],
+    face: str,
+    order: str,
+    size: Sequence[int],
+    zoom: float,
+    fps: float,
+    seconds: float,
+    hold: float,
+    easing: str,
+    midway: bool,
+    mean: bool,
+    device: str,
+    output: str,
+) -> Path:
+    """Write a film in which each photo's face becomes the next one's, or a picture of their mean.
+
+    Args:
+        ckpt_path: checkpoint or exported network of all points of a scheme.
+        input: photos, in the order of the film unless `order` says otherwise.
+        points: CSV or dlib XML with points in place of the network's, see `GivenFaces`.
+        detector: gives what finds the faces; not called where points are given.
+        face: of several faces in a photo the `largest`, or the one nearest the `middle`.
+        order: by `name`, by `date` (EXIF, else the file's own), or as `given`.
+        size: (height, width) of the film or picture.
+        zoom: faces are so many times as large.
+        fps: frames a second.
+        seconds: from one face to the next.
+        hold: seconds that each photo stays.
+        easing: `smooth` or `linear`.
+        midway: the mean of two photos: average shape, average colour.
+        mean: the mean of all photos.
+        device: as torch names it.
+        output: the file, `.mp4` or `.gif`, of a mean `.png` or `.jpg`; or a folder for it.
+
+    Returns:
+        Path of the film or picture.
+
+    Raises:
+        FacekpError: a setting or a file that cannot be used, fewer than two usable photos.
+    """
+    frame = _checked_size(size)
+    for name, value in (("fps", fps), ("seconds", seconds), ("zoom", zoom)):
+        if not 0 < value <= 1000:
+            raise ConfigError(f"{name}={value}: give a number above 0, at most 1000")
+    if not 0 <= hold <= 1000:
+        raise ConfigError(f"hold={hold}: give seconds, at least 0")
+    for name, choice, choices in (
+        ("easing", easing, list(EASINGS)),
+        ("order", order, list(ORDERS)),
+        ("face", face, list(FACES)),
+    ):
+        if choice not in choices:
+            raise ConfigError(f"{name}={choice}: choose one of {', '.join(choices)}")
+    still = midway or mean
+    path = _output_file(output, "mean" if mean else "midway" if midway else "morph", still)
+    predictor = Predictor.load(ckpt_path, detector, mirror=True, device=device)
+    scheme = predictor.scheme
+    if predictor.points != list(range(scheme.count)):
+        raise ConfigError(f"{ckpt_path}: a morph needs all {scheme.count} points of {scheme.name}")
+    files = ORDERS[order](find_inputs(input))
+    find = _given(points, scheme, face) if points else _found(predictor, face)
+    located = list(_located(files, find))
+    usable = f"input={input}: {len(located)} of {len(files)} photos can be used"
+    if len(located) < 2:
+        raise ConfigError(f"{usable}, two are needed")
+    if midway and len(located) != 2:
+        raise ConfigError(f"{usable}: midway=true takes two, mean=true any number")
+
+    def to_frame(keypoints: np.ndarray) -> np.ndarray:
+        return frame_map(keypoints, scheme, frame, zoom)
+
+    posed = (
+        pose(read_image(file, upright=True), keypoints, to_frame(keypoints), frame)
+        for file, keypoints in located
+    )
+    if still:
+        shape = np.mean([apply_map(to_frame(own), own) for _, own in located], axis=0)
+        save(path, mean_face(with_progress(posed, len(located), "photos"), shape, frame))
+        print(f"{path}: the mean of {len(located)} faces")
+        return path
+    rest, steps = max(1, round(hold * fps)), max(1, round(seconds * fps))
+    shares = [EASINGS[easing](step / steps) for step in range(1, steps)]
+    count = rest * len(located) + len(shares) * (len(located) - 1)
+    began = perf_counter()
+    with VideoWriter(path, frame, fps) as video:
+        for picture in with_progress(_frames(posed, frame, shares, rest), count, "frames"):
+            video.write(picture)
+    rate = count / (perf_counter() - began)
+    print(f"{path}: {len(located)} faces, {count} frames, {rate:.0f} frames/s")
+    return path
+
+
+def _frames(
+    photos: Iterable[Posed], size: Size, shares: Sequence[float], rest: int
+) -> Iterator[np.ndarray]:
+    """Frames of a film; at most two photos are in memory."""
+    before: Posed | None = None
+    for photo in photos:
+        if before is not None:
+            way = Morph(before, photo, size)
+            yield from (way.frame(share) for share in shares)
+        own = Morph(photo, photo, size).frame(0.0)
+        yield from repeat(own, rest)
+        before = photo
+
+
+def _located(files: Sequence[Path], find: Callable[[Path], np.ndarray | None]) -> Iterator[Located]:
+    """Photos with a face; the others are named."""
+    for file in with_progress(files, len(files), "photos"):
+        try:
+            points = find(file)
+        except DataError as error:
+            print(f"left out: {error}")
+            continue
+        if points is None:
+            print(f"left out: {file}: no face found")
+        else:
+            yield file, points
+
+
+def _found(predictor: Predictor, face: str) -> Callable[[Path], np.ndarray | None]:
+    """Finds a photo's face."""
+
+    def find(file: Path) -> np.ndarray | None:
+        image = read_image(file, upright=True)
+        faces = predictor(image)
+        if not faces:
+            return None
+        boxes = np.array([one.bbox for one in faces])
+        return faces[FACES[face](boxes, image.shape[:2])].keypoints
+
+    return find
+
+
+def _given(points: str, scheme: LandmarkScheme, face: str) -> Callable[[Path], np.ndarray | None]:
+    """Looks a photo's face up in a file."""
+    given = GivenFaces(points, scheme.count)
+
+    def find(file: Path) -> np.ndarray | None:
+        boxes, shapes = given.of(file), given.points_of(file)
+        if boxes is None or shapes is None:
+            raise DataError(points, f"{file} is not in it", "add its points, or leave it out")
+        return shapes[FACES[face](boxes, image_size(file))]
+
+    return find
+
+
+def _largest(boxes: np.ndarray, size: Size) -> int:
+    return int(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).argmax())
+
+
+def _middle(boxes: np.ndarray, size: Size) -> int:
+    offset = (boxes[:, :2] + boxes[:, 2:]) / 2 - np.array(size[::-1]) / 2
+    return int(np.linalg.norm(offset, axis=1).argmin())
+
+
+def _date(file: Path) -> str:
+    """When a photo was taken, by its EXIF; else when the file was last changed."""
+    try:
+        with Image.open(file) as image:
+            exif = image.getexif()
+            taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+            taken = taken or exif.get(ExifTags.Base.DateTime)
+    except Exception:  # Pillow raises anything; reading the photo will say what is wrong
+        taken = None
+    changed = datetime.fromtimestamp(file.stat().st_mtime)
+    return str(taken) if taken else f"{changed:%Y:%m:%d %H:%M:%S}"
+
+
+FACES: dict[str, Callable[[np.ndarray, Size], int]] = {"largest": _largest, "middle": _middle}
+ORDERS: dict[str, Callable[[list[Path]], list[Path]]] = {
+    "name": lambda files: sorted(files, key=lambda file: (file.name, str(file))),
+    "date": lambda files: sorted(files, key=lambda file: (_date(file), file.name)),
+    "given": lambda files: files,
+}
+
+
+def _checked_size(size: Sequence[int]) -> Size:
+    good = isinstance(size, Sequence) and len(size) == 2
+    if not good or not all(isinstance(side, int) and 16 <= side <= 8192 for side in size):
+        raise ConfigError(f"size={size}: give [height,width], each from 16 to 8192")
+    return int(size[0]), int(size[1])
+
+
+def _output_file(output: str, name: str, still: bool) -> Path:
+    """The file to write; a folder gets one of the task's own name."""
+    endings = PICTURES if still else KINDS
+    path = Path(output)
+    if path.suffix.lower() not in endings:
+        if path.suffix and not path.is_dir():
+            raise ConfigError(
+                f"output={output}: give a file that ends in {' or '.join(endings)}, or a folder"
+            )
+        path = path / f"{name}{endings[0]}"
+    output_folder(str(path.parent))
+    return path
