@@ -58,7 +58,6 @@ def frame_map(
     Raises:
         ValueError: both eye corners are one point.
     """
-    height, width = size
     right, left = (keypoints[corner].astype(float) for corner in scheme.outer_eye_corners)
     across = left - right
     apart = float(np.hypot(*across))
@@ -66,8 +65,32 @@ def frame_map(
         raise ValueError("both eyes are one point")
     cos, sin = zoom * EYES_APART * min(size) / apart * across / apart
     turn = np.array([[cos, sin], [-sin, cos]])
-    middle = np.array([(width - 1) / 2, EYES_HEIGHT * height - 0.5])
-    return np.column_stack([turn, middle - turn @ ((right + left) / 2)])
+    return np.column_stack([turn, _eyes(size) - turn @ ((right + left) / 2)])
+
+
+def _eyes(size: Size) -> np.ndarray:
+    """The middle between the eyes in a frame, (2,) pixels."""
+    return np.array([0.5 * size[1], EYES_HEIGHT * size[0]]) - 0.5
+
+
+def filling_zoom(
+    keypoints: np.ndarray, scheme: LandmarkScheme, size: Size, photo_size: Size
+) -> float:
+    """The least zoom at which a photo fills its frame; infinite where the eyes lie outside it.
+
+    Args:
+        keypoints: (scheme.count, 2) pixels of the photo.
+        scheme: see `frame_map`, as its errors.
+        size: (height, width) of the frame.
+        photo_size: likewise of the photo.
+    """
+    from_frame = invert(frame_map(keypoints, scheme, size))
+    eyes = apply_map(from_frame, _eyes(size)[None])
+    corners = apply_map(from_frame, border_points(size)[::BORDER])
+    reach = np.stack([eyes - corners, corners - eyes]).max(axis=1)
+    edges = np.stack([np.full(2, -0.5), np.array(photo_size[::-1]) - 0.5])
+    room = np.stack([eyes[0] - edges[0], edges[1] - eyes[0]])
+    return float((reach / room).max()) if room.min() > 0 else np.inf
 
 
 def pose(image: np.ndarray, keypoints: np.ndarray, to_frame: np.ndarray, size: Size) -> Posed:

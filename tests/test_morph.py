@@ -19,7 +19,16 @@ from facekp.errors import ConfigError, DataError
 from facekp.geometry import apply_map
 from facekp.imaging import read_image
 from facekp.landmarks import IBUG68
-from facekp.morph import Mesh, Morph, Posed, frame_map, mean_face, pose, triangulate
+from facekp.morph import (
+    Mesh,
+    Morph,
+    Posed,
+    filling_zoom,
+    frame_map,
+    mean_face,
+    pose,
+    triangulate,
+)
 from facekp.tasks.morph import morph
 from facekp.video import VideoWriter
 
@@ -119,6 +128,17 @@ def test_eyes_are_level_and_in_their_place() -> None:
     back = apply_map(turned.from_frame, turned.shape)
     assert back.min() > 0
     assert (back.max(axis=0) < turned.image.shape[1::-1]).all()
+
+
+def test_zoom_fills_the_frame_and_no_more() -> None:
+    picture, points, _ = draw_ibug_face(7, 0)
+    zoom = filling_zoom(points, IBUG68, SIZE, picture.shape[:2])
+    for factor, fills in ((1.01, True), (0.99, False)):
+        to_frame = frame_map(points, IBUG68, SIZE, zoom * factor)
+        white = np.full_like(picture, 255)
+        frame = cv2.warpAffine(white, to_frame, SIZE[::-1], flags=cv2.INTER_NEAREST)
+        assert (frame.min() == 255) == fills
+    assert filling_zoom(points - 1000, IBUG68, SIZE, picture.shape[:2]) == np.inf
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
 from pathlib import Path
@@ -16,9 +17,9 @@ from facekp.draw import save
 from facekp.errors import ConfigError, DataError
 from facekp.geometry import Size, apply_map
 from facekp.given import GivenFaces
-from facekp.imaging import image_size, read_image
+from facekp.imaging import read_image
 from facekp.landmarks import LandmarkScheme
-from facekp.morph import Morph, Posed, frame_map, mean_face, pose
+from facekp.morph import Morph, Posed, filling_zoom, frame_map, mean_face, pose
 from facekp.predictor import Predictor
 from facekp.tasks.common import output_folder, with_progress
 from facekp.tasks.photos import find_inputs
@@ -30,8 +31,26 @@ EASINGS: dict[str, Callable[[float], float]] = {
 }
 PICTURES = (".png", ".jpg")
 
-Located = tuple[Path, np.ndarray]
-"""A photo, and its face's points (K, 2) in pixels of the photo turned upright."""
+MOST_ZOOM = 1.6
+"""Photos that are cut closer than this do not fill the frame; their edges are drawn out."""
+
+Find = Callable[[Path, np.ndarray], np.ndarray | None]
+"""Points (K, 2) of a photo's face, from its path and its pixels (H, W, 3); None without a face."""
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """A photo with a face.
+
+    Args:
+        file: the photo.
+        size: (height, width) of it, turned upright.
+        keypoints: (K, 2) in its pixels.
+    """
+
+    file: Path
+    size: Size
+    keypoints: np.ndarray
 
 
 def morph(
@@ -42,7 +61,7 @@ def morph(
     face: str,
     order: str,
     size: Sequence[int],
-    zoom: float,
+    zoom: float | None,
     fps: float,
     seconds: float,
     hold: float,
@@ -62,7 +81,8 @@ def morph(
         face: of several faces in a photo the `largest`, or the one nearest the `middle`.
         order: by `name`, by `date` (EXIF, else the file's own), or as `given`.
         size: (height, width) of the film or picture.
-        zoom: faces are so many times as large.
+        zoom: faces are so many times as large; None: as large as it takes for every photo to fill
+            the frame, between 1 and `MOST_ZOOM`.
         fps: frames a second.
         seconds: from one face to the next.
         hold: seconds that each photo stays.
@@ -79,7 +99,7 @@ def morph(
         FacekpError: a setting or a file that cannot be used, fewer than two usable photos.
     """
     frame = _checked_size(size)
-    for name, value in (("fps", fps), ("seconds", seconds), ("zoom", zoom)):
+    for name, value in (("fps", fps), ("seconds", seconds), ("zoom", 1 if zoom is None else zoom)):
         if not 0 < value <= 1000:
             raise ConfigError(f"{name}={value}: give a number above 0, at most 1000")
     if not 0 <= hold <= 1000:
@@ -99,22 +119,23 @@ def morph(
         raise ConfigError(f"{ckpt_path}: a morph needs all {scheme.count} points of {scheme.name}")
     files = ORDERS[order](find_inputs(input))
     find = _given(points, scheme, face) if points else _found(predictor, face)
-    located = list(_located(files, find))
+    located = list(_located(files, find, scheme))
     usable = f"input={input}: {len(located)} of {len(files)} photos can be used"
     if len(located) < 2:
         raise ConfigError(f"{usable}, two are needed")
     if midway and len(located) != 2:
         raise ConfigError(f"{usable}: midway=true takes two, mean=true any number")
-
-    def to_frame(keypoints: np.ndarray) -> np.ndarray:
-        return frame_map(keypoints, scheme, frame, zoom)
-
+    if zoom is None:
+        needed = max(filling_zoom(one.keypoints, scheme, frame, one.size) for one in located)
+        zoom = min(max(1.0, needed), MOST_ZOOM)
+    maps = [frame_map(one.keypoints, scheme, frame, zoom) for one in located]
     posed = (
-        pose(read_image(file, upright=True), keypoints, to_frame(keypoints), frame)
-        for file, keypoints in located
+        pose(read_image(one.file, upright=True), one.keypoints, to_frame, frame)
+        for one, to_frame in zip(located, maps, strict=True)
     )
     if still:
-        shape = np.mean([apply_map(to_frame(own), own) for _, own in located], axis=0)
+        shapes = [apply_map(m, one.keypoints) for m, one in zip(maps, located, strict=True)]
+        shape = np.mean(shapes, axis=0)
         save(path, mean_face(with_progress(posed, len(located), "photos"), shape, frame))
         print(f"{path}: the mean of {len(located)} faces")
         return path
@@ -144,25 +165,27 @@ def _frames(
         before = photo
 
 
-def _located(files: Sequence[Path], find: Callable[[Path], np.ndarray | None]) -> Iterator[Located]:
+def _located(files: Sequence[Path], find: Find, scheme: LandmarkScheme) -> Iterator[Located]:
     """Photos with a face; the others are named."""
     for file in with_progress(files, len(files), "photos"):
         try:
-            points = find(file)
+            image = read_image(file, upright=True)
+            points = find(file, image)
         except DataError as error:
             print(f"left out: {error}")
             continue
         if points is None:
             print(f"left out: {file}: no face found")
+        elif not scheme.interocular(points) > 0:
+            print(f"left out: {file}: both eyes are one point")
         else:
-            yield file, points
+            yield Located(file, image.shape[:2], points)
 
 
-def _found(predictor: Predictor, face: str) -> Callable[[Path], np.ndarray | None]:
+def _found(predictor: Predictor, face: str) -> Find:
     """Finds a photo's face."""
 
-    def find(file: Path) -> np.ndarray | None:
-        image = read_image(file, upright=True)
+    def find(file: Path, image: np.ndarray) -> np.ndarray | None:
         faces = predictor(image)
         if not faces:
             return None
@@ -172,15 +195,15 @@ def _found(predictor: Predictor, face: str) -> Callable[[Path], np.ndarray | Non
     return find
 
 
-def _given(points: str, scheme: LandmarkScheme, face: str) -> Callable[[Path], np.ndarray | None]:
+def _given(points: str, scheme: LandmarkScheme, face: str) -> Find:
     """Looks a photo's face up in a file."""
     given = GivenFaces(points, scheme.count)
 
-    def find(file: Path) -> np.ndarray | None:
+    def find(file: Path, image: np.ndarray) -> np.ndarray | None:
         boxes, shapes = given.of(file), given.points_of(file)
         if boxes is None or shapes is None:
             raise DataError(points, f"{file} is not in it", "add its points, or leave it out")
-        return shapes[FACES[face](boxes, image_size(file))]
+        return shapes[FACES[face](boxes, image.shape[:2])]
 
     return find
 
