@@ -225,6 +225,7 @@ class Morph:
     def __init__(self, first: Posed, second: Posed, size: Size) -> None:
         self.first, self.second = first, second
         self.mesh = Mesh(first.shape, second.shape, size)
+        self._pool = ThreadPoolExecutor(2)
 
     def shape(self, share: float) -> np.ndarray:
         """Points (K, 2) in pixels of the frame, `share` of the way along."""
@@ -234,9 +235,8 @@ class Morph:
         """The frame (height, width, 3) uint8 RGB, `share` of the way along, from 0 to 1."""
         shape = self.shape(share)
         labels = self.mesh.labels(shape)
-        with ThreadPoolExecutor(2) as pool:
-            ends = (self.first, self.second)
-            first, second = pool.map(lambda end: self.mesh.warp(end, shape, labels), ends)
+        ends = (self.first, self.second)
+        first, second = self._pool.map(lambda end: self.mesh.warp(end, shape, labels), ends)
         return cv2.addWeighted(first, 1 - share, second, share, 0.0)
 
 

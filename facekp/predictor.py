@@ -36,6 +36,8 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 Photo = str | Path | np.ndarray
 
+MAX_SIDE = 4096
+"""Of a network's input: a stranger's checkpoint could ask for all memory."""
 _REMEDY = "give a best.ckpt or last.ckpt that train.py wrote"
 
 
@@ -116,10 +118,9 @@ class Predictor:
         if mirror and set(partners) != set(self.points):
             raise ConfigError("mirror=true: the network does not know each point's partner")
         self._swap = [self.points.index(p) for p in partners] if mirror else []
-        if looks > 1 and self.box_kind == WholeImage.kind:
-            raise ConfigError(
-                f"looks={looks}: the network takes whole images, which have one frame"
-            )
+        framed = self.box_kind != WholeImage.kind and np.ptp(self.mean_shape, axis=0).min() > 0.05
+        if looks > 1 and not framed:
+            raise ConfigError(f"looks={looks}: the network's points do not say where a face is")
 
     def _check_description(self) -> None:
         view = self.view
@@ -258,7 +259,7 @@ class Predictor:
             found = [self._look(parts, boxes)]
             while len(found) < self.looks:
                 mean = np.mean(found, axis=0)
-                frames = [place_box(box_of_points(points), self.framing) for points in mean]
+                frames = [self._frame(p, box) for p, box in zip(mean, boxes, strict=True)]
                 found.append(self._look(parts, frames))
             results.extend(np.mean(found, axis=0))
             parts.clear()
@@ -274,6 +275,13 @@ class Predictor:
                 flush()
         flush()
         return results
+
+    def _frame(self, points: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """The box (4,) that points (K, 2) suggest; the given one where they have run together."""
+        extent = box_of_points(points)
+        side = (extent[2:] - extent[:2]).mean()
+        whole = np.isfinite(side) and side > 0.2 * (box[2:] - box[:2]).mean()
+        return place_box(extent, self.framing) if whole else box
 
     def _look(
         self, parts: Sequence[tuple[np.ndarray, np.ndarray]], boxes: Sequence[np.ndarray]
@@ -310,9 +318,12 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except Exception as error:  # a broken pickle can raise anything
         raise DataError(path, "not a checkpoint, or a broken one", _REMEDY) from error
     description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(description, dict):
+    config = description.get("config") if isinstance(description, dict) else None
+    parts = [config.get(part) for part in ("model", "dataset")] if isinstance(config, dict) else []
+    weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not parts or not all(isinstance(part, dict) for part in (*parts, weights)):
         raise DataError(path, "a checkpoint, but not one of facekp", _REMEDY)
-    return checkpoint, description
+    return checkpoint, cast("dict[str, Any]", description)
 
 
 def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
@@ -336,8 +347,11 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
         network.load_state_dict(weights)
         if not all(value.isfinite().all() for value in weights.values()):
             raise RuntimeError("some weights are not numbers")
-        if int(description["view"]["channels"]) != int(model["in_channels"]):
+        view = description["view"]
+        if int(view["channels"]) != int(model["in_channels"]):
             raise RuntimeError("the network takes other channels than the view has")
+        if list(view["size"]) != list(model["input_size"]) or max(view["size"]) > MAX_SIDE:
+            raise RuntimeError(f"a view of {view['size']} for an input of {model['input_size']}")
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         problem = f"weights and description do not fit: {str(error).splitlines()[0]}"
         raise DataError(path, problem, _REMEDY) from error

@@ -19,6 +19,10 @@ HISTORY = "metrics.csv"
 """A row an epoch."""
 LAST = "checkpoints/last.ckpt"
 """State after the last whole epoch."""
+STARTED = ".hydra"
+"""Where Hydra writes what a run was started with."""
+RESUMED = ".hydra/resumed"
+"""Likewise when it goes on, until that is known to be possible."""
 
 
 def command() -> str:
@@ -36,6 +40,14 @@ def _once(overrides: Sequence[str]) -> list[str]:
     return list(last.values())
 
 
+def accept_resume(run_dir: Path) -> None:
+    """From now on a run is one that was started as it was resumed."""
+    for file in (run_dir / RESUMED).glob("*"):
+        file.replace(run_dir / STARTED / file.name)
+    if (run_dir / RESUMED).is_dir():
+        (run_dir / RESUMED).rmdir()
+
+
 def expand_resume(arguments: Sequence[str]) -> list[str]:
     """Command-line arguments in which `resume=FOLDER` became what FOLDER was started with.
 
@@ -50,7 +62,7 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     folder = Path(given[-1].partition("=")[2]).expanduser()
     rest = [a for a in arguments if a not in given and a not in ("-m", "--multirun")]
-    sweep, run = folder / "multirun.yaml", folder / ".hydra/overrides.yaml"
+    sweep, run = folder / "multirun.yaml", folder / STARTED / "overrides.yaml"
     here = str(folder.absolute()).replace("'", "\\'")
     if sweep.is_file():
         hydra = yaml.safe_load(sweep.read_text(encoding="utf-8"))["hydra"]
@@ -60,7 +72,8 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     if run.is_file():
         before = _once(yaml.safe_load(run.read_text(encoding="utf-8")))
         last = [f"ckpt_path='{here}/{LAST}'"] if (folder / LAST).is_file() else []
-        return [*before, f"hydra.run.dir='{here}'", *last, *rest]
+        there = [f"hydra.run.dir='{here}'", f"hydra.output_subdir={RESUMED}"]
+        return [*before, *there, *last, *rest]
     raise ConfigError(
         f"resume={folder}: this is not the folder of a run or a sweep; a search goes on when its "
         "own command is given again"

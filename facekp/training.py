@@ -24,13 +24,13 @@ import facekp
 from facekp.callbacks.history import flatten
 from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
-from facekp.errors import ConfigError, FacekpError
+from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.files import write_text
 from facekp.memory import keep_freed_memory, step_bytes
 from facekp.module import KeypointModule
 from facekp.predictor import read_checkpoint
 from facekp.reports.run import RunReport
-from facekp.runs import RESULTS, command
+from facekp.runs import RESULTS, accept_resume, command
 from facekp.trainer import tensorboards
 
 log = logging.getLogger(__name__)
@@ -64,11 +64,12 @@ def train(cfg: DictConfig) -> float:
     description = describe(config, datamodule)
     if cfg.ckpt_path:
         check_resumed(description, cfg.ckpt_path)
+        accept_resume(run_dir)
     network = build_network(config["model"], datamodule.num_keypoints)
     network.start_at(datamodule.mean_shape())
-    if cfg.init_from:
+    if cfg.init_from and not cfg.ckpt_path:
         taken, count = start_from(network, cfg.init_from)
-        log.info(f"{taken} of {count} weights start as in {cfg.init_from}")
+        log.info(f"{taken:,} of {count:,} weights start as in {cfg.init_from}")
     if cfg.trainer.gpus == 0:
         view, batch_size = datamodule.view, datamodule.batch_size
         needed = step_bytes(network, view.channels, view.size, batch_size)
@@ -157,23 +158,29 @@ def start_from(network: nn.Module, path: str) -> tuple[int, int]:
         path: a checkpoint; its data set, points and input size may differ.
 
     Returns:
-        How many tensors were taken, and how many the network has.
+        How many weights were taken, and how many the network has.
 
     Raises:
-        DataError: not a checkpoint of facekp.
-        ConfigError: nothing in it fits.
+        DataError: not a checkpoint of facekp, or weights that are not numbers.
+        ConfigError: less than half of the network is in it.
     """
     given = read_checkpoint(path)[0]["state_dict"]
-    own = network.state_dict()
     taken = {
         name: given[f"network.{name}"].to(weight.dtype)
-        for name, weight in own.items()
+        for name, weight in network.state_dict().items()
         if getattr(given.get(f"network.{name}"), "shape", None) == weight.shape
     }
-    if not taken:
-        raise ConfigError(f"init_from={path}: no weight of it fits this network; choose its model")
+    if not all(value.isfinite().all() for value in taken.values()):
+        raise DataError(path, "some weights are not numbers", "give another checkpoint")
+    sizes = {name: weight.numel() for name, weight in network.named_parameters()}
+    fitting, count = sum(sizes[name] for name in sizes.keys() & taken.keys()), sum(sizes.values())
+    if fitting < count / 2:
+        raise ConfigError(
+            f"init_from={path}: {fitting:,} of the network's {count:,} weights are in it; choose "
+            "the model that it was made with"
+        )
     network.load_state_dict(taken, strict=False)
-    return len(taken), len(own)
+    return fitting, count
 
 
 def build_optimizer(cfg: DictConfig) -> Any:
@@ -213,6 +220,8 @@ def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
         raise ConfigError(
             f"ckpt_path={ckpt_path}: a resumed run goes on as it began, but " + ", ".join(changed)
         )
+    if "epoch" not in checkpoint:
+        raise ConfigError(f"ckpt_path={ckpt_path}: packed weights can be used, not gone on with")
     done, wanted = int(checkpoint["epoch"]) + 1, description["config"]["trainer"]["max_epochs"]
     if done > wanted:
         raise ConfigError(

@@ -27,7 +27,7 @@ class VideoWriter:
         path: the file.
         size: (height, width) of every frame; H.264 has even sizes alone, so an odd side of an
             `.mp4` gets a pixel more, the same as the one before.
-        fps: frames a second.
+        fps: frames a second; of a `.gif` at most 50.
 
     Raises:
         ConfigError: another kind of file, or the video extra is missing.
@@ -49,6 +49,8 @@ class VideoWriter:
         self._more = (height % 2, width % 2) if kind == ".mp4" else (0, 0)
         self._av, self._number = av, 0
         self._scratch = self.path.with_name(f".{self.path.stem}.part{kind}")
+        if kind == ".gif":
+            fps = min(fps, 50)  # its clock ticks a hundred times a second; players skip one tick
         rate = Fraction(fps).limit_denominator(1001)
         try:
             self._file: Any = av.open(str(self._scratch), "w")
@@ -59,6 +61,10 @@ class VideoWriter:
         self._stream.pix_fmt = "pal8" if kind == ".gif" else "yuv420p"
         if kind == ".mp4":
             self._stream.options = {"crf": "18", "preset": "veryfast"}
+            # BT.709, and said so: players guess what is not said by the size of the picture.
+            context = self._stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = 1
+            context.color_range = 1
         self._palettes = _own_palettes(av, size, 1 / rate) if kind == ".gif" else None
 
     def write(self, frame: np.ndarray) -> None:
@@ -70,6 +76,8 @@ class VideoWriter:
         if self._palettes is not None:
             self._palettes.push(picture)
             picture = self._palettes.pull()
+        else:
+            picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
         self._encode(picture)
 
     def _encode(self, picture: Any) -> None:

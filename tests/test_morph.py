@@ -29,7 +29,7 @@ from facekp.morph import (
     pose,
     triangulate,
 )
-from facekp.tasks.morph import morph
+from facekp.tasks.morph import ORDERS, morph
 from facekp.video import VideoWriter
 
 SIZE = (160, 200)
@@ -164,7 +164,7 @@ def make(album: Path, checkpoints: dict[str, Path], tmp_path: Path) -> Any:
         given: dict[str, Any] = dict(
             ckpt_path=str(checkpoints["ibug"]), input=str(album), points=str(album / "points.csv"),
             detector=WholeImage, face="largest", order="name", size=[120, 160], zoom=1.0, fps=10,
-            seconds=0.4, hold=0.2, easing="smooth", midway=False, mean=False, device="cpu",
+            seconds=0.4, hold=0.2, easing="smooth", mirror=False, looks=1, midway=False, mean=False, device="cpu",
             output=str(tmp_path / name),
         )  # fmt: skip
         return morph(**given | changes)
@@ -211,6 +211,19 @@ def test_a_folder_gets_a_file_of_the_tasks_own_name(make: Any, tmp_path: Path) -
     assert make("out", mean=True) == tmp_path / "out/mean.png"
 
 
+def test_a_photo_is_not_written_over(make: Any, album: Path) -> None:
+    before = (album / "0.png").read_bytes()
+    with pytest.raises(ConfigError, match=r"0\.png: this is one of the photos"):
+        make("x", mean=True, output=str(album / "0.png"))
+    assert (album / "0.png").read_bytes() == before
+
+
+def test_names_are_sorted_as_people_do() -> None:
+    names = ["10.jpg", "9.jpg", "a10b2.jpg", "A2.jpg", "a10b1.jpg"]
+    found = [file.name for file in ORDERS["name"]([Path(name) for name in names])]
+    assert found == ["9.jpg", "10.jpg", "A2.jpg", "a10b1.jpg", "a10b2.jpg"]
+
+
 def test_photos_go_by_date(make: Any, album: Path, tmp_path: Path) -> None:
     shutil.copytree(album, tmp_path / "dated")
     for number, time in ((0, 3e8), (1, 2e8), (2, 1e8)):
@@ -225,7 +238,10 @@ def test_photos_go_by_date(make: Any, album: Path, tmp_path: Path) -> None:
     [
         ({"midway": True, "output": "x.png"}, "3 of 4 photos can be used: midway=true takes two"),
         ({"size": "big"}, r"size=big: give \[height,width\]"),
-        ({"fps": 0}, "fps=0: give a number above 0"),
+        ({"fps": 0}, "fps=0: give a number from 1 to 120"),
+        ({"seconds": "x"}, "seconds=x: give a number from 0"),
+        ({"midway": "no"}, "midway=no: give true or false"),
+        ({"midway": True, "mean": True, "output": "x.png"}, "choose one"),
         ({"hold": -1}, "hold=-1"),
         ({"easing": "soft"}, "easing=soft: choose one of linear, smooth"),
         ({"order": "size"}, "order=size: choose one of name, date, given"),

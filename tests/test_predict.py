@@ -102,6 +102,17 @@ def test_later_looks_are_framed_by_the_points(description: dict) -> None:
     np.testing.assert_allclose(seen[1:], [[middle]] * 2, atol=1.5)
 
 
+def test_points_that_frame_nothing(checkpoints: dict[str, Path], description: dict) -> None:
+    with pytest.raises(ConfigError, match="looks=2: the network's points do not say"):
+        Predictor.load(checkpoints["imm"], looks=2)
+    # Points that have run together keep the box that was given.
+    predictor = Predictor(lambda views: np.full((1, 68, 2), 0.5), description, looks=3)
+    (found,) = predictor.locate(
+        [(np.zeros((90, 90, 3), np.uint8), np.array([9.5, 9.5, 49.5, 49.5]))]
+    )
+    np.testing.assert_allclose(found, 29.5)
+
+
 def test_competition_file_of_a_checkpoint(
     checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from facekp.callbacks.median import MedianStopping
 from facekp.checks import check
 from facekp.errors import ConfigError, FacekpError
 from facekp.files import write_text
-from facekp.runs import expand_resume
+from facekp.runs import accept_resume, expand_resume
 
 from .conftest import ROOT, composed
 from .test_training import assert_same_end
@@ -76,13 +76,20 @@ def test_resume_repeats_what_a_run_was_started_with(tmp_path: Path) -> None:
     here = str(tmp_path / "it's").replace("'", "\\'")
     again = expand_resume([f"resume={tmp_path}/it's", "trainer.max_epochs=9"])
     assert again == [
-        "experiment=part1", "seed=3", f"hydra.run.dir='{here}'", "trainer.max_epochs=9"
+        "experiment=part1", "seed=3", f"hydra.run.dir='{here}'", "hydra.output_subdir=.hydra/resumed",
+        "trainer.max_epochs=9",
     ]  # fmt: skip
     (hydra.parent / "checkpoints").mkdir()
     (hydra.parent / "checkpoints/last.ckpt").touch()
     again = expand_resume([f"resume={tmp_path}/it's"])
     assert again[-1] == f"ckpt_path='{here}/checkpoints/last.ckpt'"
     assert expand_resume(["seed=1"]) == ["seed=1"]
+    # What a resume changes counts once the run has taken it.
+    (hydra / "resumed").mkdir()
+    (hydra / "resumed/overrides.yaml").write_text("- seed=4\n")
+    assert "seed=3" in expand_resume([f"resume={tmp_path}/it's"])
+    accept_resume(hydra.parent)
+    assert "seed=4" in expand_resume([f"resume={tmp_path}/it's"])
     (tmp_path / "multirun.yaml").write_text(
         "hydra: {overrides: {hydra: [hydra.mode=MULTIRUN, hydra/launcher=cpus], task: ['seed=0,1']}}"
     )

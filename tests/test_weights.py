@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from facekp.errors import ConfigError, DataError
+from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.evaluation import image_errors, summary
 from facekp.landmarks import IBUG68
 from facekp.models.base import CHECKPOINT_KEY
 from facekp.predictor import Predictor, load_network, read_checkpoint
 from facekp.tasks.common import trained_on
 from facekp.tasks.pack import pack
+from facekp.training import check_resumed
 from facekp.weights import SHIPPED
 
 from .conftest import ROOT
@@ -32,7 +34,19 @@ def test_packed_network_is_the_same_and_names_nothing_of_the_machine(
     before, after = Predictor.load(best), Predictor.load(packed)
     views = np.random.default_rng(1).integers(0, 256, (4, 1, 60, 80), dtype=np.uint8)
     np.testing.assert_allclose(before.forward(views), after.forward(views), atol=2e-3)
-    assert str(tmp_path) not in repr(read_checkpoint(packed)[1])
+    description = read_checkpoint(packed)[1]
+    assert str(tmp_path) not in repr(description)
+    assert platform.platform() not in repr(description)
+    with pytest.raises(ConfigError, match="packed weights can be used, not gone on with"):
+        check_resumed(read_checkpoint(best)[1], str(packed))
+    # Weights that half precision cannot hold are refused, and the file is not touched.
+    checkpoint = read_checkpoint(best)[0]
+    checkpoint["state_dict"]["network.head.0.weight"][0, 0] = 1e6
+    torch.save(checkpoint, best)
+    content = packed.read_bytes()
+    with pytest.raises(FacekpError, match="half precision"):
+        pack(str(best), str(packed.parent))
+    assert packed.read_bytes() == content
 
 
 def test_a_run_starts_from_another_ones_weights(run: Run) -> None:
@@ -46,12 +60,15 @@ def test_a_run_starts_from_another_ones_weights(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("name", "error", "message"),
-    [("nothing.ckpt", DataError, "no such checkpoint"), ("other.ckpt", ConfigError, "init_from=.*no weight")],
+    [("nothing.ckpt", DataError, "no such checkpoint"), ("broken.ckpt", DataError, "not one of facekp"),
+     ("other.ckpt", ConfigError, "init_from=.*: 0 of the network's")],
 )  # fmt: skip
 def test_weights_that_cannot_be_started_from(
     run: Run, tmp_path: Path, name: str, error: type[Exception], message: str
 ) -> None:
-    torch.save({"state_dict": {}, CHECKPOINT_KEY: {}}, tmp_path / "other.ckpt")
+    other = {"state_dict": {}, CHECKPOINT_KEY: {"config": {"model": {}, "dataset": {}}}}
+    torch.save(other, tmp_path / "other.ckpt")
+    torch.save({CHECKPOINT_KEY: {"config": {}}}, tmp_path / "broken.ckpt")
     with pytest.raises(error, match=message):
         run("start", f"init_from={tmp_path / name}")
 

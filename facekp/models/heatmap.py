@@ -49,6 +49,10 @@ class HeatmapNet(KeypointNetwork):
         margin: int,
     ) -> None:
         super().__init__()
+        if len(widths) != len(blocks) or min(blocks) < 1:
+            raise ValueError(f"widths={list(widths)}, blocks={list(blocks)}: a number each a scale")
+        if widths[0] < 16:  # below, oneDNN crashes in the backward pass of the stem
+            raise ValueError(f"widths={list(widths)}: the first must be at least 16")
         coarsest = STRIDE * 2 ** (len(widths) - 1)
         if any(side % coarsest for side in input_size):
             size = "x".join(map(str, input_size))

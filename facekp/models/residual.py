@@ -1,4 +1,4 @@
-"""A residual trunk of four scales, on which heads that keep space are set."""
+"""A residual trunk, on whose scales heads that keep space are set."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from facekp.landmarks import LandmarkScheme
 from facekp.morph import Morph, Posed, filling_zoom, frame_map, mean_face, pose
 from facekp.predictor import Predictor
 from facekp.tasks.common import output_folder, with_progress
-from facekp.tasks.photos import find_inputs
+from facekp.tasks.photos import VIDEOS, find_inputs
 from facekp.video import KINDS, VideoWriter
 
 EASINGS: dict[str, Callable[[float], float]] = {
@@ -66,6 +67,8 @@ def morph(
     seconds: float,
     hold: float,
     easing: str,
+    mirror: bool,
+    looks: int,
     midway: bool,
     mean: bool,
     device: str,
@@ -87,6 +90,8 @@ def morph(
         seconds: from one face to the next.
         hold: seconds that each photo stays.
         easing: `smooth` or `linear`.
+        mirror: average with the mirrored view.
+        looks: at each face, see `Predictor`.
         midway: the mean of two photos: average shape, average colour.
         mean: the mean of all photos.
         device: as torch names it.
@@ -99,11 +104,20 @@ def morph(
         FacekpError: a setting or a file that cannot be used, fewer than two usable photos.
     """
     frame = _checked_size(size)
-    for name, value in (("fps", fps), ("seconds", seconds), ("zoom", 1 if zoom is None else zoom)):
-        if not 0 < value <= 1000:
-            raise ConfigError(f"{name}={value}: give a number above 0, at most 1000")
-    if not 0 <= hold <= 1000:
-        raise ConfigError(f"hold={hold}: give seconds, at least 0")
+    for name, value, least, most in (
+        ("fps", fps, 1, 120),
+        ("seconds", seconds, 0, 1000),
+        ("hold", hold, 0, 1000),
+        ("zoom", 1 if zoom is None else zoom, 0.2, 20),
+    ):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not least <= value <= most:
+            raise ConfigError(f"{name}={value}: give a number from {least} to {most}")
+    for name, flag in (("midway", midway), ("mean", mean)):
+        if not isinstance(flag, bool):
+            raise ConfigError(f"{name}={flag}: give true or false")
+    if midway and mean:
+        raise ConfigError("midway=true mean=true: choose one")
     for name, choice, choices in (
         ("easing", easing, list(EASINGS)),
         ("order", order, list(ORDERS)),
@@ -113,11 +127,13 @@ def morph(
             raise ConfigError(f"{name}={choice}: choose one of {', '.join(choices)}")
     still = midway or mean
     path = _output_file(output, "mean" if mean else "midway" if midway else "morph", still)
-    predictor = Predictor.load(ckpt_path, detector, mirror=True, device=device)
+    predictor = Predictor.load(ckpt_path, detector, mirror, looks, device=device)
     scheme = predictor.scheme
     if predictor.points != list(range(scheme.count)):
         raise ConfigError(f"{ckpt_path}: a morph needs all {scheme.count} points of {scheme.name}")
     files = ORDERS[order](find_inputs(input))
+    if path.resolve() in [file.resolve() for file in files]:
+        raise ConfigError(f"output={path}: this is one of the photos; give another name")
     find = _given(points, scheme, face) if points else _found(predictor, face)
     located = list(_located(files, find, scheme))
     usable = f"input={input}: {len(located)} of {len(files)} photos can be used"
@@ -160,14 +176,16 @@ def _frames(
         if before is not None:
             way = Morph(before, photo, size)
             yield from (way.frame(share) for share in shares)
-        own = Morph(photo, photo, size).frame(0.0)
-        yield from repeat(own, rest)
+        yield from repeat(mean_face([photo], photo.shape, size), rest)
         before = photo
 
 
 def _located(files: Sequence[Path], find: Find, scheme: LandmarkScheme) -> Iterator[Located]:
     """Photos with a face; the others are named."""
     for file in with_progress(files, len(files), "photos"):
+        if file.suffix.lower() in VIDEOS:
+            print(f"left out: {file}: a video; a morph takes photos")
+            continue
         try:
             image = read_image(file, upright=True)
             points = find(file, image)
@@ -217,6 +235,12 @@ def _middle(boxes: np.ndarray, size: Size) -> int:
     return int(np.linalg.norm(offset, axis=1).argmin())
 
 
+def _name(file: Path) -> list[tuple[int, int, str]]:
+    """What a file name is sorted by: 9.jpg comes before 10.jpg."""
+    pieces = re.findall(r"\d+|\D+", file.name)
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p.lower()) for p in pieces]
+
+
 def _date(file: Path) -> str:
     """When a photo was taken, by its EXIF; else when the file was last changed."""
     try:
@@ -232,8 +256,8 @@ def _date(file: Path) -> str:
 
 FACES: dict[str, Callable[[np.ndarray, Size], int]] = {"largest": _largest, "middle": _middle}
 ORDERS: dict[str, Callable[[list[Path]], list[Path]]] = {
-    "name": lambda files: sorted(files, key=lambda file: (file.name, str(file))),
-    "date": lambda files: sorted(files, key=lambda file: (_date(file), file.name)),
+    "name": lambda files: sorted(files, key=_name),
+    "date": lambda files: sorted(files, key=lambda file: (_date(file), _name(file))),
     "given": lambda files: files,
 }
 
@@ -255,5 +279,7 @@ def _output_file(output: str, name: str, still: bool) -> Path:
                 f"output={output}: give a file that ends in {' or '.join(endings)}, or a folder"
             )
         path = path / f"{name}{endings[0]}"
+    if path.is_dir():
+        raise ConfigError(f"output={output}: {path} is a folder; give another name")
     output_folder(str(path.parent))
     return path

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from facekp.errors import FacekpError
+from facekp.errors import ConfigError, FacekpError
 from facekp.files import written_whole
 from facekp.models.base import CHECKPOINT_KEY
-from facekp.predictor import Predictor, read_checkpoint
+from facekp.predictor import load_network
 from facekp.tasks.common import output_folder
 
 TOLERANCE = 2e-3
@@ -37,23 +36,29 @@ def pack(ckpt_path: str, output: str) -> Path:
         FacekpError: the checkpoint cannot be used, or half precision moves a point by more than
             `TOLERANCE`.
     """
-    checkpoint, description = read_checkpoint(ckpt_path)
+    if Path(ckpt_path).suffix.lower() == ".onnx":
+        raise ConfigError(f"ckpt_path={ckpt_path}: give the checkpoint that it was exported from")
+    network, description = load_network(ckpt_path)
+    weights = {
+        f"network.{name}": value.half() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
     config = {key: description["config"][key] for key in KEPT if key in description["config"]}
     config["dataset"] = {**config["dataset"], "data_dir": "data", "cache_dir": None}
-    weights = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith("network.")
-    }
-    path = output_folder(output) / "packed.ckpt"
-    kept = {"state_dict": weights, CHECKPOINT_KEY: {**description, "config": config}}
-    with written_whole(path) as stream:
-        torch.save(kept, stream)
-    before, after = Predictor.load(ckpt_path), Predictor.load(path)
-    shape = (16, before.view.channels, *before.view.size)
-    views = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    difference = float(np.abs(before.forward(views) - after.forward(views)).max())
+    kept = {**description, "config": config}
+    kept.pop("environment", None)
+
+    size, channels = description["view"]["size"], description["view"]["channels"]
+    views = torch.rand((16, channels, *size), generator=torch.Generator().manual_seed(0)) - 0.5
+    rounded = {name.removeprefix("network."): value.float() for name, value in weights.items()}
+    with torch.no_grad():
+        before = network.eval()(views)
+        network.load_state_dict(rounded)
+        difference = float((network(views) - before).abs().max())
     if not difference <= TOLERANCE:
-        raise FacekpError(f"{path}: half precision moves a point by {difference:.2g} of the input")
+        raise FacekpError(f"{ckpt_path}: half precision moves a point by {difference:.2g} sides")
+    path = output_folder(output) / "packed.ckpt"
+    with written_whole(path) as stream:
+        torch.save({"state_dict": weights, CHECKPOINT_KEY: kept}, stream)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, at most {difference:.1e} from the network")
     return path
