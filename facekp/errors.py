@@ -32,3 +32,10 @@ class DataError(FacekpError):
 
     def __reduce__(self) -> tuple:  # data loader workers send their errors through pickle
         return type(self), (self.path, self.problem, self.remedy, self.line)
+
+
+def leave_out(error: DataError, problems: list[DataError] | None) -> None:
+    """Add what is wrong with an entry, which is then left out; where none are kept, raise it."""
+    if problems is None:
+        raise error
+    problems.append(error)

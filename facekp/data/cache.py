@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from rich.progress import track
 
 from facekp.data.folders import whole_folder
 from facekp.data.records import FaceRecord
-from facekp.errors import ConfigError
+from facekp.errors import ConfigError, DataError
+from facekp.files import write_text
 from facekp.geometry import frame_box
 from facekp.imaging import shrink, shrink_factor
+
+T = TypeVar("T")
 
 CONTEXT = 1.6
 """How much of the photo around the framed box is kept, in box sides: what augmentation turns in."""
@@ -32,6 +36,48 @@ def decode(record: FaceRecord, box: np.ndarray, matrix: np.ndarray, channels: in
     """The part of a photo around `box`, box-averaged as far as the map (2, 3) allows."""
     image = record.load(channels)
     return shrink(image, shrink_factor(matrix), frame_box(box, CONTEXT))
+
+
+def unreadable(records: Sequence[FaceRecord], folder: Path | None) -> dict[FaceRecord, DataError]:
+    """Why images cannot be decoded, by record; found out once for files that do not change.
+
+    Args:
+        records: the faces.
+        folder: of the disk cache; None to remember nothing.
+    """
+    states = b"".join(_state(record) for record in records)
+    name = f"{hashlib.sha256(states).hexdigest()[:32]}.json"
+    kept = None if folder is None else folder / "checked" / name
+    if kept is not None and kept.is_file():
+        return {records[at]: DataError(*error) for at, *error in json.loads(kept.read_text())}
+
+    def fault(index: int) -> DataError | None:
+        try:
+            records[index].load(channels=3)
+        except DataError as error:
+            return error
+        return None
+
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        faults = _ahead(pool, fault, range(len(records)), 4 * threads)
+        checked = track(faults, "checking images", total=len(records), transient=True)
+        found = {index: error for index, error in enumerate(checked) if error is not None}
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        rows = [[at, str(e.path), e.problem, e.remedy, e.line] for at, e in found.items()]
+        write_text(kept, json.dumps(rows))
+    return {records[at]: error for at, error in found.items()}
+
+
+def _state(record: FaceRecord) -> bytes:
+    """Changes with a record's image file."""
+    try:
+        stat = record.image.stat()
+        state = (stat.st_size, stat.st_mtime_ns)
+    except OSError:
+        state = (-1, -1)  # decoding it says what is wrong
+    return repr((str(record.image.absolute()), state, record.size)).encode()
 
 
 class DecodedImages:
@@ -108,12 +154,7 @@ class DecodedImages:
         """Changes with anything that the decoded pixels depend on."""
         digest = hashlib.sha256(json.dumps([_FORMAT, self.channels, CONTEXT]).encode())
         for record, box, matrix in zip(self.records, self.boxes, self.matrices, strict=True):
-            try:
-                stat = record.image.stat()
-                state = (stat.st_size, stat.st_mtime_ns)
-            except OSError:
-                state = (-1, -1)  # decoding it says what is wrong
-            digest.update(repr((str(record.image.absolute()), state, record.size)).encode())
+            digest.update(_state(record))
             digest.update(np.concatenate([box.ravel(), matrix.ravel()]).tobytes())
         return digest.hexdigest()[:32]
 
@@ -131,8 +172,8 @@ class DecodedImages:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[int], Decoded], items: range, ahead: int
-) -> Iterator[Decoded]:
+    pool: ThreadPoolExecutor, function: Callable[[int], T], items: range, ahead: int
+) -> Iterator[T]:
     """`pool.map` that runs at most `ahead` items in front of its reader."""
     indices = iter(items)
     pending = [pool.submit(function, item) for item in islice(indices, ahead)]

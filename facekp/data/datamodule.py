@@ -17,10 +17,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from facekp.augmentation import Augmentation
+from facekp.data.cache import unreadable
 from facekp.data.dataset import Batch, EpochSampler, KeypointDataset, View
 from facekp.data.records import FaceRecord
 from facekp.data.sources import Source
-from facekp.errors import ConfigError
+from facekp.errors import ConfigError, DataError
 from facekp.geometry import apply_map, box_of_points, normalize_points, relative_box
 from facekp.landmarks import LandmarkScheme
 
@@ -76,6 +77,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
         download: fetch the official archive when the folder is missing.
         cache: keep decoded images on `disk`, in `memory`, or not (`off`).
         cache_dir: folder for the disk cache; None for the platform's own.
+        on_error: `stop` at the first entry that is broken, or `skip` such entries and name them.
     """
 
     scheme: ClassVar[LandmarkScheme]
@@ -100,6 +102,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
         download: bool = False,
         cache: str = "disk",
         cache_dir: str | Path | None = None,
+        on_error: str = "stop",
     ) -> None:
         super().__init__()
         self.data_dir = Path(data_dir)
@@ -110,6 +113,8 @@ class FaceDataModule(L.LightningDataModule, ABC):
             raise ConfigError(f"channels={channels}: choose 1 (grey) or 3 (RGB)")
         if box_scale <= 0:
             raise ConfigError(f"dataset.box_scale={box_scale}: must be above 0")
+        if on_error not in ("stop", "skip"):
+            raise ConfigError(f"dataset.on_error={on_error}: choose stop or skip")
         height, width = input_size
         self.view = View((int(height), int(width)), channels, float(box_scale), square)
         self.batch_size, self.num_workers = batch_size, num_workers
@@ -117,6 +122,8 @@ class FaceDataModule(L.LightningDataModule, ABC):
         self.download, self.cache = download, cache
         self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
         self.splits: Splits = {}
+        self.problems: list[DataError] | None = [] if on_error == "skip" else None
+        """Why entries were left out; None where the first broken one is to stop all."""
         self._datasets: dict[str, KeypointDataset] = {}
 
     def _checked_points(self, points: Sequence[int] | None) -> list[int]:
@@ -167,9 +174,25 @@ class FaceDataModule(L.LightningDataModule, ABC):
 
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations; images are decoded when a loader is first asked for."""
-        if not self.splits:
-            self.splits = self.read_splits()
-            log.info(self.describe())
+        if self.splits:
+            return
+        splits = self.read_splits()
+        if self.problems is not None:
+            splits = self._readable(splits, self.problems)
+            for problem in self.problems:
+                log.warning(f"left out: {problem}")
+        self.splits = splits
+        log.info(self.describe())
+
+    def _readable(self, splits: Splits, problems: list[DataError]) -> Splits:
+        """The records whose images can be decoded."""
+        every = [record for records in splits.values() for record in records]
+        wrong = unreadable(every, self.cache_dir if self.cache == "disk" else None)
+        problems += wrong.values()
+        return {
+            name: [record for record in records if record not in wrong]
+            for name, records in splits.items()
+        }
 
     def mean_shape(self) -> torch.Tensor:
         """Mean of the training faces' points, (K, 2) float32 normalised coordinates."""

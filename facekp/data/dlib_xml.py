@@ -8,7 +8,8 @@ course's competition has no parts).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.parsers import expat
@@ -43,33 +44,39 @@ class XmlFace:
     size: tuple[int, int] | None
 
 
-def read_dlib_xml(path: str | Path, count: int | None = 68) -> list[XmlFace]:
+def read_dlib_xml(
+    path: str | Path, count: int | None = 68, problems: list[DataError] | None = None
+) -> list[XmlFace]:
     """Read every box of a dlib XML file, in its order; those that imglab marks as ignored are not.
 
     Args:
         path: the file.
         count: how many parts a box with parts must have, named `0` (or `00`) to `count - 1`; None
             reads the boxes alone, and lets an image lie anywhere.
+        problems: what is wrong with single entries goes here, and they are left out; None raises
+            the first.
 
     Raises:
         DataError: missing or malformed file, a path that leaves the folder, an empty box, a wrong
             number of parts, a part twice, a number that is not finite, an entity declaration;
             with file and line.
     """
-    return _Reader(Path(path), count).read()
+    return _Reader(Path(path), count, problems).read()
 
 
 class _Reader:
     """Streaming parser: memory in proportion to the boxes, whatever the XML nests or declares."""
 
-    def __init__(self, path: Path, count: int | None) -> None:
-        self.path, self.count = path, count
+    def __init__(self, path: Path, count: int | None, problems: list[DataError] | None) -> None:
+        self.path, self.count, self.problems = path, count, problems
         self.faces: list[XmlFace] = []
         self.stack: list[str] = []
+        # What is open: an image by its file, a box that is to be kept, and its parts so far.
         self.file: str | None = None
         self.size: tuple[int, int] | None = None
+        self.face: XmlFace | None = None
         self.parts: dict[int, tuple[float, float]] = {}
-        self.ignored = False
+        self.image_is_broken = False
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
@@ -97,48 +104,79 @@ class _Reader:
         self.stack.append(tag)
         if len(self.stack) > 16:
             raise self.fail("nested too deep for a list of images")
-        if tag == "image":
-            self.file = self.image_file(attributes)
-            self.size = None
-            if "width" in attributes and "height" in attributes:
-                self.size = (self.whole(attributes, "height"), self.whole(attributes, "width"))
-                if min(self.size) < 1:
-                    raise self.fail(f"{self.file}: an image of size {self.size}")
-        elif tag == "box":
-            if self.file is None:
-                raise self.fail("a box outside an image")
-            left, top, width, height = (
-                self.number(attributes, key) for key in ("left", "top", "width", "height")
-            )
-            if width <= 0 or height <= 0:
-                raise self.fail(f"{self.file}: a box of size {width:g}x{height:g}")
-            if max(abs(left), abs(top), width, height) > MAX_BOX:
-                raise self.fail(f"{self.file}: a box of {width:g}x{height:g} at {left:g}, {top:g}")
-            bbox = box_from_ltwh(left, top, width, height)
-            line = self.parser.CurrentLineNumber
-            self.ignored = attributes.get("ignore") == "1"
-            if not self.ignored:
-                self.faces.append(XmlFace(self.file, bbox, None, line, self.size))
-            self.parts = {}
-        elif tag == "part" and self.count is not None and not self.ignored:
-            if len(self.stack) < 2 or self.stack[-2] != "box":
-                raise self.fail("a part outside a box")
-            index = self.whole(attributes, "name")
-            if not 0 <= index < self.count:
-                raise self.fail(f"{self.file}: part {index}, only 0 to {self.count - 1} exist")
-            if index in self.parts:
-                raise self.fail(f"{self.file}: part {index} twice")
-            self.parts[index] = self.number(attributes, "x"), self.number(attributes, "y")
+        with self.leaving_out():
+            if tag == "image":
+                self.image(attributes)
+            elif tag == "box" and not self.image_is_broken:
+                self.box(attributes)
+            elif tag == "part" and self.count is not None and not self.image_is_broken:
+                self.part(attributes)
 
     def end(self, tag: str) -> None:
         self.stack.pop()
-        if tag == "box" and self.parts and self.count is not None:
-            if len(self.parts) != self.count:
-                found = len(self.parts)
-                raise self.fail(f"{self.file}: {self.count} parts expected, {found} found")
-            self.faces[-1].keypoints = np.array([self.parts[k] for k in range(self.count)])
+        if tag == "box" and self.face is not None:
+            with self.leaving_out():
+                if self.parts:
+                    self.face.keypoints = self.keypoints()
+                self.faces.append(self.face)
+            self.face = None
         elif tag == "image":
-            self.file = None
+            self.file, self.image_is_broken = None, False
+
+    @contextmanager
+    def leaving_out(self) -> Iterator[None]:
+        """What is wrong inside goes to the problems, and the box that is open is dropped."""
+        try:
+            yield
+        except DataError as error:
+            if self.problems is None:
+                raise
+            self.problems.append(error)
+            self.face = None
+
+    def image(self, attributes: dict[str, str]) -> None:
+        self.image_is_broken = True  # until all of it was good
+        self.file = self.image_file(attributes)
+        self.size = None
+        if "width" in attributes and "height" in attributes:
+            self.size = (self.whole(attributes, "height"), self.whole(attributes, "width"))
+            if min(self.size) < 1:
+                raise self.fail(f"{self.file}: an image of size {self.size}")
+        self.image_is_broken = False
+
+    def box(self, attributes: dict[str, str]) -> None:
+        self.face, self.parts = None, {}
+        if self.file is None:
+            raise self.fail("a box outside an image")
+        left, top, width, height = (
+            self.number(attributes, key) for key in ("left", "top", "width", "height")
+        )
+        if width <= 0 or height <= 0:
+            raise self.fail(f"{self.file}: a box of size {width:g}x{height:g}")
+        if max(abs(left), abs(top), width, height) > MAX_BOX:
+            raise self.fail(f"{self.file}: a box of {width:g}x{height:g} at {left:g}, {top:g}")
+        if attributes.get("ignore") != "1":
+            bbox, line = box_from_ltwh(left, top, width, height), self.parser.CurrentLineNumber
+            self.face = XmlFace(self.file, bbox, None, line, self.size)
+
+    def part(self, attributes: dict[str, str]) -> None:
+        if len(self.stack) < 2 or self.stack[-2] != "box":
+            raise self.fail("a part outside a box")
+        if self.face is None:
+            return
+        assert self.count is not None
+        index = self.whole(attributes, "name")
+        if not 0 <= index < self.count:
+            raise self.fail(f"{self.file}: part {index}, only 0 to {self.count - 1} exist")
+        if index in self.parts:
+            raise self.fail(f"{self.file}: part {index} twice")
+        self.parts[index] = self.number(attributes, "x"), self.number(attributes, "y")
+
+    def keypoints(self) -> np.ndarray:
+        if len(self.parts) != self.count:
+            found = len(self.parts)
+            raise self.fail(f"{self.file}: {self.count} parts expected, {found} found")
+        return np.array([self.parts[index] for index in range(self.count)])
 
     def image_file(self, attributes: dict[str, str]) -> str:
         name = attributes.get("file", "").replace("\\", "/")

@@ -21,7 +21,7 @@ from facekp.data.dlib_xml import read_dlib_xml
 from facekp.data.download import IBUG_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
 from facekp.data.sources import IBUG
-from facekp.errors import ConfigError, DataError
+from facekp.errors import ConfigError, DataError, leave_out
 from facekp.landmarks import IBUG68
 
 TRAIN_XML = "labels_ibug_300W_train.xml"
@@ -70,19 +70,26 @@ def picture_of(name: str) -> str:
     return _near_copies().get(photo, photo)
 
 
-def read_ibug(xml: str | Path) -> list[FaceRecord]:
+def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[FaceRecord]:
     """Read one of the XML files; every image must be there.
+
+    Args:
+        xml: the file.
+        problems: what is wrong with single entries goes here, and they are left out; None raises
+            the first.
 
     Raises:
         DataError: see `read_dlib_xml`; an image that is missing.
     """
     xml = Path(xml)
     records = []
-    for face in read_dlib_xml(xml, IBUG68.count):
+    for face in read_dlib_xml(xml, IBUG68.count, problems):
         image = xml.parent / face.file
         if not image.is_file():
             remedy = "unpack the whole archive, or remove the entry"
-            raise DataError(xml, f"the image {face.file} is missing", remedy, face.line)
+            error = DataError(xml, f"the image {face.file} is missing", remedy, face.line)
+            leave_out(error, problems)
+            continue
         records.append(
             FaceRecord(
                 image=image,
@@ -147,14 +154,16 @@ class IBUGDataModule(FaceDataModule):
             DataError: a file is missing or broken; a training entry of dlib's protocol without
                 points; no test XML where the protocol needs one.
         """
-        train = read_ibug(self.folder / TRAIN_XML)
+        train = read_ibug(self.folder / TRAIN_XML, self.problems)
         tests = [self.folder / name for name in TEST_XMLS if (self.folder / name).is_file()]
-        test = read_ibug(tests[0]) if tests else []
+        test = read_ibug(tests[0], self.problems) if tests else []
         if self.split == "dlib":
             for record in train:
                 if record.keypoints is None:
                     xml, line = record.place
-                    raise DataError(xml, f"{record.name} has no points", "remove the entry", line)
+                    problem = f"{record.name} has no points"
+                    leave_out(DataError(xml, problem, "remove the entry", line), self.problems)
+            train = [record for record in train if record.keypoints is not None]
             train, val = split_groups(train, self.val_fraction, self.split_seed)
             return {"train": train, "val": val, "predict": test}
         whole = [record for record in train + test if not is_twin(record.name)]

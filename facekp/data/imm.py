@@ -25,7 +25,7 @@ from facekp.data.datamodule import FaceDataModule, Splits
 from facekp.data.download import IMM_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
 from facekp.data.sources import IMM
-from facekp.errors import ConfigError, DataError
+from facekp.errors import ConfigError, DataError, leave_out
 from facekp.geometry import whole_image_box
 from facekp.imaging import image_size
 from facekp.landmarks import IMM58
@@ -43,8 +43,13 @@ VIEWS = {
 """The six photographs of a person, as the official note has them."""
 
 
-def read_imm(folder: str | Path) -> list[FaceRecord]:
+def read_imm(folder: str | Path, problems: list[DataError] | None = None) -> list[FaceRecord]:
     """Read every `.asf` of an IMM folder; the box is the whole image.
+
+    Args:
+        folder: with the `.asf` files and the images.
+        problems: what is wrong with single entries goes here, and they are left out; None raises
+            the first.
 
     Raises:
         DataError: no `.asf` at all, a broken one, a missing image, a name that is not
@@ -54,7 +59,13 @@ def read_imm(folder: str | Path) -> list[FaceRecord]:
     paths = sorted(folder.glob("*.asf"))
     if not paths:
         raise DataError(folder, "no .asf file in this folder", "unpack the IMM archive into it")
-    return [_read_face(path) for path in paths]
+    records = []
+    for path in paths:
+        try:
+            records.append(_read_face(path))
+        except DataError as error:
+            leave_out(error, problems)
+    return records
 
 
 def _read_face(path: Path) -> FaceRecord:
@@ -101,7 +112,7 @@ class IMMDataModule(FaceDataModule):
     def read_splits(self) -> Splits:
         """`train` and `val`, no person in both."""
         splits: Splits = {"train": [], "val": []}
-        for record in read_imm(self.folder):
+        for record in read_imm(self.folder, self.problems):
             splits["val" if int(record.group) in self.val_people else "train"].append(record)
         people = sorted({r.group for records in splits.values() for r in records})
         for name, records in splits.items():

@@ -1,0 +1,90 @@
+"""Go through the data sets of a folder: `python -m facekp.data.check data_dir=data`.
+
+Prints what is broken or suspicious, and keeps it in `runs/check/<data set>.csv`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.table import Table
+
+from facekp.config import one_line_errors
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.ibug import IBUGDataModule
+from facekp.data.imm import IMMDataModule
+from facekp.data.suspicions import find_all
+from facekp.errors import ConfigError
+from facekp.files import write_text
+
+SETTINGS = {"data_dir": "data", "output": "runs/check"}
+COLUMNS = ["kind", "entry", "detail", "other", "file", "line"]
+
+
+def main(arguments: list[str]) -> None:
+    """Check every data set that is in `data_dir`.
+
+    Raises:
+        ConfigError: a setting that is none, or no data set there.
+        DataError: a data set that cannot be read at all.
+    """
+    logging.getLogger("facekp").setLevel(logging.ERROR)  # the table names what was left out
+    try:
+        given = OmegaConf.merge(SETTINGS, OmegaConf.from_dotlist(arguments))
+    except OmegaConfBaseException as error:
+        known = ", ".join(f"{name}=" for name in SETTINGS)
+        raise ConfigError(f"{' '.join(arguments)}: {known} are all settings") from error
+    unknown = given.keys() - SETTINGS.keys()
+    if unknown:
+        raise ConfigError(f"{', '.join(map(str, unknown))}: choose data_dir= or output=")
+    checked = 0
+    for kind in (IMMDataModule, IBUGDataModule):
+        if (Path(given.data_dir) / kind.source.folder_name).is_dir():
+            datamodule = kind(data_dir=given.data_dir, input_size=(64, 64), on_error="skip")
+            found = findings(datamodule)
+            path = Path(given.output) / f"{datamodule.scheme.name}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, found.to_csv(index=False))
+            show(found, datamodule.describe())
+            print(f"{path}: {len(found)} findings")
+            checked += 1
+    if not checked:
+        raise ConfigError(f"data_dir={given.data_dir}: no data set that facekp knows is in it")
+
+
+def findings(datamodule: FaceDataModule) -> pd.DataFrame:
+    """A row a finding: what is broken first, then what is suspicious, see `suspicions`."""
+    datamodule.setup()
+    rows = [
+        ["broken", error.path.name, error.problem, "", str(error.path), error.line]
+        for error in datamodule.problems or []
+    ]
+    for one in find_all(datamodule.splits, datamodule.scheme):
+        path, line = one.record.place
+        other = one.other.name if one.other else ""
+        rows.append([one.kind, one.record.name, one.detail, other, str(path), line])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def show(found: pd.DataFrame, title: str, most: int = 12) -> None:
+    """Print the first of each kind, and how many more there are."""
+    table = Table(title=title, title_justify="left")
+    for name in COLUMNS[:4]:
+        table.add_column(name, overflow="fold")
+    for kind, own in found.groupby("kind", sort=False):
+        for row in own[COLUMNS[:4]].head(most).to_numpy():
+            table.add_row(*map(str, row))
+        if len(own) > most:
+            table.add_row(str(kind), f"{len(own) - most} more", "", "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:])

@@ -1,0 +1,122 @@
+"""Broken entries are left out or stop all; suspicious ones are found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from facekp.data.check import main
+from facekp.data.ibug import IBUGDataModule
+from facekp.data.imm import IMMDataModule
+from facekp.errors import ConfigError, DataError
+
+FOLDER = "ibug_300W_large_face_landmark_dataset"
+
+
+@pytest.fixture
+def hurt(ibug_data: Path, tmp_path: Path) -> Path:
+    """Drawn faces of which three entries are broken, and one has its sides exchanged."""
+    shutil.copytree(ibug_data / FOLDER, tmp_path / FOLDER)
+    xml = tmp_path / FOLDER / "labels_ibug_300W_train.xml"
+    entries = xml.read_text().split("  <image ")
+    names = [entry.split('"')[1] for entry in entries[1:]]
+    (tmp_path / FOLDER / names[0]).unlink()
+    image = tmp_path / FOLDER / names[2]
+    image.write_bytes(image.read_bytes()[:2000])
+    entries[5] = entries[5].replace("<part name='07'", "<part name='68'")
+    points = entries[7].split("<part name='")
+    partners = IBUGDataModule.scheme.partners
+    swapped = [f"{partners[int(point[:2])]:02d}{point[2:]}" for point in points[1:]]
+    entries[7] = "<part name='".join([points[0], *swapped])
+    xml.write_text("  <image ".join(entries))
+    return tmp_path
+
+
+def module(data_dir: Path, **settings: Any) -> IBUGDataModule:
+    return IBUGDataModule(data_dir=data_dir, input_size=(32, 32), **settings)
+
+
+def test_broken_entries_stop_or_are_skipped(hurt: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"labels_ibug_300W_train\.xml:\d+: "):
+        module(hurt).setup()
+    skipping = module(hurt, on_error="skip", cache_dir=tmp_path / "cache")
+    skipping.setup()
+    whole = sum(len(records) for records in skipping.splits.values())
+    assert skipping.problems is not None
+    assert [p.problem.split(":")[-1][:9] for p in skipping.problems] == [
+        " part 68,", "the image", "the image"
+    ]  # fmt: skip
+    assert whole == 48 - 3
+    assert len(skipping.dataset("train").__getitems__([(0, 0)])["image"]) == 1
+    # The second time the images need not be read.
+    again = module(hurt, on_error="skip", cache_dir=tmp_path / "cache")
+    again.setup()
+    assert [str(p) for p in again.problems or []] == [str(p) for p in skipping.problems]
+    with pytest.raises(ConfigError, match="on_error=ignore: choose stop or skip"):
+        module(hurt, on_error="ignore")
+
+
+def test_findings_are_a_table(hurt: Path, tmp_path: Path) -> None:
+    main([f"data_dir={hurt}", f"output={tmp_path / 'out'}"])
+    found = pd.read_csv(tmp_path / "out/ibug68.csv")
+    assert found["kind"].value_counts()["broken"] == 3
+    assert (found["kind"] == "left and right").sum() == 1
+    assert not found["kind"].isin(["leak", "order"]).any()
+
+
+def test_a_copy_across_the_splits_is_a_leak(imm_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "imm_face_db"
+    shutil.copytree(imm_data / "imm_face_db", folder)
+    for ending in ("asf", "jpg"):
+        source = next(folder.glob(f"01-1*.{ending}"))
+        target = next(folder.glob(f"33-1*.{ending}"))
+        text = source.read_bytes()
+        target.write_bytes(text.replace(source.stem.encode(), target.stem.encode()))
+    image = next(folder.glob("33-1*.jpg"))
+    brighter = np.clip(np.asarray(Image.open(image)) * 1.1, 0, 255).astype(np.uint8)
+    Image.fromarray(brighter).save(image)
+    main([f"data_dir={tmp_path}", f"output={tmp_path / 'out'}"])
+    found = pd.read_csv(tmp_path / "out/imm58.csv")
+    leaks = found[found["kind"] == "leak"]
+    assert {(row.entry[:4], row.other[:4]) for row in leaks.itertuples()} == {("01-1", "33-1")}
+
+
+def test_the_real_data(real_data: Path, tmp_path: Path) -> None:
+    main([f"data_dir={real_data}", f"output={tmp_path}"])
+    imm, ibug = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("imm58", "ibug68"))
+    turned = imm[imm["kind"] == "order"]["entry"].tolist()
+    assert turned == [
+        "06-5m",
+        "10-4m",
+        "18-4m",
+        "33-3m",
+        "36-4m",
+        "36-5m",
+        "36-6m",
+        "39-3m",
+        "40-5m",
+    ]
+    assert not (imm["kind"] == "broken").any()
+    assert not ibug["kind"].isin(["broken", "leak"]).any()
+
+
+@pytest.mark.parametrize("argument", ["data_dir=/nowhere", "color=red"])
+def test_wrong_use(argument: str) -> None:
+    with pytest.raises(ConfigError, match=argument.partition("=")[0]):
+        main([argument])
+
+
+def test_imm_without_its_images(imm_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "imm_face_db"
+    shutil.copytree(imm_data / "imm_face_db", folder)
+    for image in folder.glob("02-*.jpg"):
+        image.unlink()
+    datamodule = IMMDataModule(data_dir=tmp_path, input_size=(32, 32), on_error="skip", cache="off")
+    datamodule.setup()
+    assert [len(records) for records in datamodule.splits.values()] == [12, 6]
