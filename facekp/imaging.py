@@ -174,6 +174,20 @@ def shrink(
     return part, np.column_stack([np.eye(2) / factor, offset])
 
 
+def seen_box(matrix: np.ndarray, size: Size, margin: float) -> np.ndarray:
+    """Box (4,) around what a view of `size` through a map (2, 3) sees of the photo.
+
+    Args:
+        matrix: map from the photo to the view.
+        size: (height, width) of the view.
+        margin: pixels of the photo added on each side.
+    """
+    height, width = size
+    corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=float)
+    seen = apply_map(invert(matrix), corners)
+    return np.concatenate([seen.min(axis=0) - margin, seen.max(axis=0) + margin])
+
+
 def warp(
     image: np.ndarray, matrix: np.ndarray, size: Size, channels: int | None = None
 ) -> np.ndarray:
@@ -193,11 +207,7 @@ def warp(
     """
     factor = shrink_factor(matrix)
     if factor > 1 or channels is not None:
-        height, width = size
-        corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=float)
-        seen = apply_map(invert(matrix), corners)
-        roi = np.concatenate([seen.min(axis=0) - factor, seen.max(axis=0) + factor])
-        image, to_small = shrink(image, factor, roi, channels)
+        image, to_small = shrink(image, factor, seen_box(matrix, size, factor), channels)
         matrix = compose(matrix, invert(to_small))
     return cv2.warpAffine(
         image,

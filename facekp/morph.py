@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import Delaunay
 
 from facekp.geometry import Size, apply_map, compose, invert
-from facekp.imaging import shrink, shrink_factor
+from facekp.imaging import seen_box, shrink, shrink_factor
 from facekp.landmarks import LandmarkScheme
 
 EYES_APART = 0.25
@@ -95,11 +95,7 @@ def filling_zoom(
 
 def pose(image: np.ndarray, keypoints: np.ndarray, to_frame: np.ndarray, size: Size) -> Posed:
     """Lay a frame over a photo (H, W, 3), which is shrunk at most, not yet resampled."""
-    height, width = size
-    corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=float)
-    seen = apply_map(invert(to_frame), corners)
-    roi = np.concatenate([seen.min(axis=0) - 2, seen.max(axis=0) + 2])
-    image, to_small = shrink(image, shrink_factor(to_frame), roi)
+    image, to_small = shrink(image, shrink_factor(to_frame), seen_box(to_frame, size, margin=2))
     return Posed(image.copy(), apply_map(to_frame, keypoints), compose(to_small, invert(to_frame)))
 
 
@@ -136,8 +132,8 @@ def triangulate(first: np.ndarray, second: np.ndarray, size: Size) -> tuple[np.n
         middle = (ends[0] + ends[1]) / 2
         triangles = Delaunay(middle).simplices
         half = _areas(middle[triangles])
-        triangles = triangles[np.abs(half) > 1e-9]  # slivers between points of one side
-        half = _areas(middle[triangles])
+        whole = np.abs(half) > 1e-9  # no slivers between points of one side
+        triangles, half = triangles[whole], half[whole]
         triangles = np.where(half[:, None] < 0, triangles[:, ::-1], triangles)
         start, end = (_areas(shape[triangles]) for shape in ends)
         # On the way the area is (1 - t)^2 start + 2 t (1 - t) mixed + t^2 end.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from facekp.config import build_network
-from facekp.data.cache import CONTEXT
+from facekp.data.cache import surroundings
 from facekp.data.dataset import View
 from facekp.detection import EXTENTS, Detector, DlibDetector, WholeImage, check_boxes
 from facekp.errors import ConfigError, DataError
@@ -21,12 +21,11 @@ from facekp.geometry import (
     box_of_points,
     compose,
     denormalize_points,
-    frame_box,
     invert,
     place_box,
     whole_image_box,
 )
-from facekp.imaging import read_image, shrink, shrink_factor, to_channels, warp
+from facekp.imaging import read_image, to_channels, warp
 from facekp.landmarks import SCHEMES, LandmarkScheme
 from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
 from facekp.weights import SHIPPED
@@ -267,8 +266,7 @@ class Predictor:
 
         for photo, box in faces:
             # All that later looks may see of the photo, which itself need not be kept.
-            around = frame_box(self.view.frame(box), CONTEXT)
-            part, to_part = shrink(photo, shrink_factor(self.view.map(box)), around)
+            part, to_part = surroundings(photo, self.view.frame(box), self.view.map(box))
             parts.append((part.copy(), to_part))
             boxes.append(box)
             if len(boxes) == self.batch_size:

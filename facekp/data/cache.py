@@ -34,7 +34,11 @@ Decoded = tuple[np.ndarray, np.ndarray]
 
 def decode(record: FaceRecord, box: np.ndarray, matrix: np.ndarray, channels: int) -> Decoded:
     """The part of a photo around `box`, box-averaged as far as the map (2, 3) allows."""
-    image = record.load(channels)
+    return surroundings(record.load(channels), box, matrix)
+
+
+def surroundings(image: np.ndarray, box: np.ndarray, matrix: np.ndarray) -> Decoded:
+    """The part of an image around a framed `box`, averaged as far as the map (2, 3) allows."""
     return shrink(image, shrink_factor(matrix), frame_box(box, CONTEXT))
 
 
@@ -58,11 +62,8 @@ def unreadable(records: Sequence[FaceRecord], folder: Path | None) -> dict[FaceR
             return error
         return None
 
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        faults = _ahead(pool, fault, range(len(records)), 4 * threads)
-        checked = track(faults, "checking images", total=len(records), transient=True)
-        found = {index: error for index, error in enumerate(checked) if error is not None}
+    checked = in_threads(fault, len(records), "checking images")
+    found = {index: error for index, error in enumerate(checked) if error is not None}
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         rows = [[at, str(e.path), e.problem, e.remedy, e.line] for at, e in found.items()]
@@ -141,14 +142,7 @@ class DecodedImages:
 
     def _decode_all(self) -> Iterator[Decoded]:
         """Every face in order, decoded in threads, a bounded number ahead, with a progress bar."""
-        threads = os.cpu_count() or 1
-        with ThreadPoolExecutor(threads) as pool:
-            yield from track(
-                _ahead(pool, self._decode, range(len(self)), 4 * threads),
-                description="decoding images",
-                total=len(self),
-                transient=True,
-            )
+        return in_threads(self._decode, len(self), "decoding images")
 
     def _key(self) -> str:
         """Changes with anything that the decoded pixels depend on."""
@@ -169,6 +163,14 @@ class DecodedImages:
                     start += pixels.size
             np.save(build / "index.npy", np.array(index, dtype=np.int64).reshape(-1, 3))
             np.save(build / "maps.npy", np.array(maps).reshape(-1, 2, 3))
+
+
+def in_threads(function: Callable[[int], T], count: int, description: str) -> Iterator[T]:
+    """`function` of 0 to `count - 1` in order, a bounded number ahead, with a progress bar."""
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        results = _ahead(pool, function, range(count), 4 * threads)
+        yield from track(results, description, total=count, transient=True)
 
 
 def _ahead(

@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from facekp.errors import DataError
+from facekp.errors import DataError, leave_out
 from facekp.geometry import box_from_ltwh
 
 MAX_BOX = 1e6
@@ -129,9 +129,7 @@ class _Reader:
         try:
             yield
         except DataError as error:
-            if self.problems is None:
-                raise
-            self.problems.append(error)
+            leave_out(error, self.problems)
             self.face = None
 
     def image(self, attributes: dict[str, str]) -> None:

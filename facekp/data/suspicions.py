@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from rich.progress import track
 
+from facekp.data.cache import in_threads
 from facekp.data.records import FaceRecord
 from facekp.landmarks import LandmarkScheme
 
@@ -161,11 +159,8 @@ class _Faces:
 
     def alike(self, split_of: dict[int, str]) -> Iterator[Finding]:
         """`leak`: one picture in two splits, or `near-copy`: in one; other than twins."""
-        threads = os.cpu_count() or 1
-        with ThreadPoolExecutor(threads) as pool:
-            tiles = pool.map(self._tile, range(len(self.records)))
-            total = len(self.records)
-            vectors = np.stack(list(track(tiles, "comparing faces", total=total, transient=True)))
+        tiles = in_threads(self._tile, len(self.records), "comparing faces")
+        vectors = np.stack(list(tiles))
         for index in range(len(vectors)):
             likeness = vectors[index + 1 :] @ vectors[index]
             for at in index + 1 + np.flatnonzero(likeness > ALIKE):
