@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-long bench lint format setup lock clean
+.PHONY: train test test-long fuzz bench lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
@@ -12,6 +12,9 @@ test: setup ## Run the tests
 
 test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, several processes
 	$(BIN)/python -m pytest -m long
+
+fuzz: setup ## Try 200,000 mutated files; ten minutes
+	$(BIN)/python -m pytest tests/test_fuzz.py --inputs 200000 -s
 
 bench: .venv/benchmarks ## Measure speed and memory; twenty minutes, on a machine that does nothing else
 	$(BIN)/python -m benchmarks

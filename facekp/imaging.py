@@ -59,7 +59,11 @@ def frame_count(path: str | Path) -> int:
         DataError: as `image_size`.
     """
     with _open(path) as image:
-        return int(getattr(image, "n_frames", 1))
+        try:
+            return int(getattr(image, "n_frames", 1))
+        except Exception as error:  # as in read_image
+            problem = f"its pages cannot be counted ({error})"
+            raise DataError(path, problem, "replace or remove it") from error
 
 
 def upright_map(path: str | Path) -> np.ndarray:
@@ -104,7 +108,7 @@ def _open(path: str | Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         problem = f"more than {MAX_PIXELS:,} pixels ({error})"
         raise DataError(path, problem, "scale it down first") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # as in read_image
         raise DataError(path, f"not a readable image ({error})", "replace or remove it") from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"

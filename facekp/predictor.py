@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ Photo = str | Path | np.ndarray
 
 MAX_SIDE = 4096
 """Of a network's input: a stranger's checkpoint could ask for all memory."""
+MAX_NODES = 100_000
+"""Of a description: lists in lists can be far more than the file that holds them."""
 _REMEDY = "give a best.ckpt or last.ckpt that train.py wrote"
 
 
@@ -295,11 +298,24 @@ class Predictor:
         return apply_map(invert(maps), denormalize_points(normalised.astype(float), self.view.size))
 
     def keypoints_of_views(self, views: np.ndarray) -> np.ndarray:
-        """Normalised keypoints (B, K, 2) of views (B, C, H, W) uint8."""
-        points = self.forward(views)
+        """Normalised keypoints (B, K, 2) of views (B, C, H, W) uint8.
+
+        Raises:
+            ConfigError: the network answers anything else, e.g. what is no number.
+        """
+        points = self._points(views)
         if self.mirror:
-            other = self.forward(np.ascontiguousarray(views[..., ::-1]))[:, self._swap]
+            other = self._points(np.ascontiguousarray(views[..., ::-1]))[:, self._swap]
             points = (points + other * (-1, 1) + (1, 0)) / 2
+        return points
+
+    def _points(self, views: np.ndarray) -> np.ndarray:
+        points = self.forward(views)
+        if points.shape != (len(views), len(self.points), 2) or not np.isfinite(points).all():
+            raise ConfigError(
+                "the network's answer is not the points that it describes: its file is broken; "
+                "give another checkpoint"
+            )
         return points
 
 
@@ -310,6 +326,9 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         DataError: no such file, or not a checkpoint of facekp.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("torch does not compress")  # what does may unpack to gigabytes
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(path, "no such checkpoint", _REMEDY) from error
@@ -319,9 +338,27 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     config = description.get("config") if isinstance(description, dict) else None
     parts = [config.get(part) for part in ("model", "dataset")] if isinstance(config, dict) else []
     weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not parts or not all(isinstance(part, dict) for part in (*parts, weights)):
+    whole = parts and all(isinstance(part, dict) for part in (*parts, weights))
+    if not whole or not _plain(description):
         raise DataError(path, "a checkpoint, but not one of facekp", _REMEDY)
     return checkpoint, cast("dict[str, Any]", description)
+
+
+def _plain(value: Any) -> bool:
+    """Whether it is made of plain containers and values alone, and not without end."""
+    todo, count = [value], 0
+    while todo:
+        one = todo.pop()
+        count += 1
+        if isinstance(one, dict):
+            todo += [*one, *one.values()]
+        elif isinstance(one, list):
+            todo += one
+        elif not (one is None or isinstance(one, bool | int | float | str)):
+            return False
+        if count > MAX_NODES:
+            return False
+    return True
 
 
 def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
@@ -336,12 +373,18 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
         model = dict(description["config"]["model"])
         if "pretrained" in model:
             model["pretrained"] = False  # the weights are in the file
-        network = build_network(model, len(description["points"]))
         weights = {
             name.removeprefix("network."): value
             for name, value in checkpoint["state_dict"].items()
             if name.startswith("network.")
         }
+        # A small file can describe a network beyond all memory: first without any.
+        with torch.device("meta"):
+            empty = build_network(model, len(description["points"]))
+        empty.load_state_dict({name: value.to("meta") for name, value in weights.items()})
+        if sum(value.nbytes for value in weights.values()) > Path(path).stat().st_size:
+            raise RuntimeError("more weights than the file holds")
+        network = build_network(model, len(description["points"]))
         network.load_state_dict(weights)
         if not all(value.isfinite().all() for value in weights.values()):
             raise RuntimeError("some weights are not numbers")
@@ -368,8 +411,9 @@ def _torch_forward(network: KeypointNetwork, device: str) -> Forward:
 
 
 def _load_onnx(path: Path) -> tuple[Forward, dict[str, Any]]:
+    remedy = "export a checkpoint with predict.py task=export"
     if not path.is_file():
-        raise DataError(path, "no such file", "export a checkpoint with predict.py task=export")
+        raise DataError(path, "no such file", remedy)
     try:
         import onnxruntime
     except ImportError as error:
@@ -381,11 +425,14 @@ def _load_onnx(path: Path) -> tuple[Forward, dict[str, Any]]:
         description = json.loads(session.get_modelmeta().custom_metadata_map[CHECKPOINT_KEY])
         name = session.get_inputs()[0].name
     except Exception as error:  # onnxruntime's errors share no base class
-        remedy = "export a checkpoint with predict.py task=export"
         raise DataError(path, "not a network that facekp exported", remedy) from error
 
     def forward(views: np.ndarray) -> np.ndarray:
-        return cast("np.ndarray", session.run(None, {name: views})[0])
+        try:
+            return np.asarray(session.run(None, {name: views})[0])
+        except Exception as error:  # as above
+            problem = f"its network does not run ({str(error).splitlines()[0][:200]})"
+            raise DataError(path, problem, remedy) from error
 
     return forward, description
 

@@ -13,6 +13,11 @@ from omegaconf import DictConfig
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--inputs N`: how many mutated files `test_fuzz.py` tries in all."""
+    parser.addoption("--inputs", type=int, default=1000)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for the whole session, not the user's."""

@@ -274,6 +274,13 @@ def test_wrong_settings_of_a_predictor(
         (lambda c: c["facekp"]["view"].update(channels=3), "other channels"),
         (lambda c: c["facekp"].update(points=[*range(67), 99]), "description is not whole"),
         (lambda c: c["state_dict"]["network.head.0.weight"].fill_(float("nan")), "not numbers"),
+        (
+            lambda c: c["state_dict"]["network.head.0.weight"].fill_(1e38),
+            "answer is not the points",
+        ),
+        (lambda c: c["facekp"].update(view=torch.zeros(1).expand(2**40)), "not one of facekp"),
+        (lambda c: c["facekp"].update(more=without_end()), "not one of facekp"),
+        (lambda c: larger_than_the_file(c), "more weights than the file holds"),
     ],
 )
 def test_broken_descriptions_are_refused(
@@ -282,8 +289,25 @@ def test_broken_descriptions_are_refused(
     state = torch.load(checkpoints["ibug"], weights_only=True)
     change(state)
     torch.save(state, tmp_path / "a.ckpt")
+    face = (np.zeros((64, 64, 3), dtype=np.uint8), np.array([8.0, 8, 56, 56]))
     with pytest.raises(FacekpError, match=message):
-        Predictor.load(tmp_path / "a.ckpt")
+        Predictor.load(tmp_path / "a.ckpt").locate([face])
+
+
+def without_end() -> list:
+    inner: list = []
+    inner.append(inner)
+    return inner
+
+
+def larger_than_the_file(state: dict) -> None:
+    """A network of gigabytes, of whose weights the file has one number."""
+    wide, weights = 2**17, state["state_dict"]
+    state["facekp"]["config"]["model"]["hidden"] = [wide]
+    for name, axis in (("0.weight", 0), ("0.bias", 0), ("1.weight", 1)):
+        shape = list(weights[f"network.head.{name}"].shape)
+        shape[axis] = wide
+        weights[f"network.head.{name}"] = torch.zeros(1).expand(shape)
 
 
 def of_points(description: dict, points: list[int]) -> dict:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from facekp.data.asf import read_asf, write_asf
@@ -163,25 +160,6 @@ def test_broken_xml(tmp_path: Path, change: Callable[[str], str], message: str) 
     path = write_xml(tmp_path, change)
     with pytest.raises(DataError, match=message):
         read_dlib_xml(path)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=200), st.integers(0, 4000), st.integers(0, 30))
-def test_damaged_files_give_our_errors_alone(
-    tmp_path_factory: pytest.TempPathFactory, junk: bytes, at: int, cut: int
-) -> None:
-    folder = tmp_path_factory.getbasetemp()
-    asf_text(folder)
-    write_xml(folder)
-    write_pts(folder / "a.pts", POINTS68)
-    for path, read in (
-        (folder / "good.asf", read_asf), (folder / "x.xml", read_dlib_xml), (folder / "a.pts", read_pts),
-    ):  # fmt: skip
-        good = path.read_bytes()
-        place = at % len(good)
-        path.write_bytes(good[:place] + junk + good[place + cut :])
-        with suppress(DataError):
-            read(path)
 
 
 def test_missing_image_is_named_with_its_line(tmp_path: Path) -> None:

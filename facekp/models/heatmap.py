@@ -13,6 +13,8 @@ from facekp.models.residual import ResidualBlock, ResidualTrunk
 
 STRIDE = 4
 """Pixels of the input a cell of a heatmap."""
+MAX_BLOCKS = 64
+"""At each scale: a stranger's checkpoint could ask for a million."""
 SPREAD = 0.15
 """Standard deviation of the bells that training starts from, in sides of the input."""
 
@@ -49,8 +51,11 @@ class HeatmapNet(KeypointNetwork):
         margin: int,
     ) -> None:
         super().__init__()
-        if len(widths) != len(blocks) or min(blocks) < 1:
-            raise ValueError(f"widths={list(widths)}, blocks={list(blocks)}: a number each a scale")
+        if len(widths) != len(blocks) or not 1 <= min(blocks) <= max(blocks) <= MAX_BLOCKS:
+            raise ValueError(
+                f"widths={list(widths)}, blocks={list(blocks)}: a number each a scale, of blocks "
+                f"at most {MAX_BLOCKS}"
+            )
         if widths[0] < 16:  # below, oneDNN crashes in the backward pass of the stem
             raise ValueError(f"widths={list(widths)}: the first must be at least 16")
         coarsest = STRIDE * 2 ** (len(widths) - 1)
