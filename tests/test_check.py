@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,30 @@ def test_findings_are_a_table(hurt: Path, tmp_path: Path) -> None:
     assert found["kind"].value_counts()["broken"] == 3
     assert (found["kind"] == "left and right").sum() == 1
     assert not found["kind"].isin(["leak", "order"]).any()
+    page = (tmp_path / "out/ibug68.html").read_text()
+    assert "broken: 3" in page
+    assert "left and right: 1" in page
+    assert page.count("data:image/jpeg") == found["kind"].nunique() - 1  # all kinds but broken
+
+
+def test_twins_that_do_not_mirror(ibug_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(ibug_data / FOLDER, tmp_path / FOLDER)
+    xml = tmp_path / FOLDER / "labels_ibug_300W_train.xml"
+    entries = xml.read_text().split("  <image ")
+    names = ["", *(entry.split('"')[1] for entry in entries[1:])]
+    first, second = [name for name in names if "_mirror" in name][:2]
+    at = names.index(first)
+    part = re.search(r"<part name='30' x='([0-9.]+)'", entries[at])
+    assert part
+    entries[at] = entries[at].replace(part[0], f"<part name='30' x='{float(part[1]) + 40}'")
+    xml.write_text("  <image ".join(entries))
+    shutil.copy(tmp_path / FOLDER / second.replace("_mirror", ""), tmp_path / FOLDER / second)
+    main([f"data_dir={tmp_path}", f"output={tmp_path / 'out'}"])
+    found = pd.read_csv(tmp_path / "out/ibug68.csv")
+    twins = found[found["kind"] == "twin"].set_index("entry")["detail"]
+    assert twins[first].startswith("point 30 is ")
+    assert "pixels" in twins[second]
+    assert len(twins) == 2
 
 
 def test_a_copy_across_the_splits_is_a_leak(imm_data: Path, tmp_path: Path) -> None:

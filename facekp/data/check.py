@@ -1,12 +1,15 @@
 """Go through the data sets of a folder: `python -m facekp.data.check data_dir=data`.
 
-Prints what is broken or suspicious, and keeps it in `runs/check/<data set>.csv`.
+Prints what is broken or suspicious, and keeps it in `runs/check/`: a CSV each data set, and a page
+with thumbnails.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,14 +19,15 @@ from rich.console import Console
 from rich.table import Table
 
 from facekp.config import one_line_errors
-from facekp.data.datamodule import FaceDataModule
 from facekp.data.ibug import IBUGDataModule
 from facekp.data.imm import IMMDataModule
-from facekp.data.suspicions import find_all
-from facekp.errors import ConfigError
+from facekp.data.suspicions import Finding, find_all
+from facekp.errors import ConfigError, DataError
 from facekp.files import write_text
+from facekp.reports.check import write_check
+from facekp.tasks.common import output_folder
 
-SETTINGS = {"data_dir": "data", "output": "runs/check"}
+SETTINGS = {"data_dir": os.environ.get("FACEKP_DATA_DIR", "data"), "output": "runs/check"}
 COLUMNS = ["kind", "entry", "detail", "other", "file", "line"]
 
 
@@ -47,25 +51,28 @@ def main(arguments: list[str]) -> None:
     for kind in (IMMDataModule, IBUGDataModule):
         if (Path(given.data_dir) / kind.source.folder_name).is_dir():
             datamodule = kind(data_dir=given.data_dir, input_size=(64, 64), on_error="skip")
-            found = findings(datamodule)
-            path = Path(given.output) / f"{datamodule.scheme.name}.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, found.to_csv(index=False))
-            show(found, datamodule.describe())
-            print(f"{path}: {len(found)} findings")
+            datamodule.setup()
+            found = find_all(datamodule.splits, datamodule.scheme)
+            rows = listed(datamodule.problems or [], found)
+            folder = output_folder(str(given.output))
+            path = folder / f"{datamodule.scheme.name}.csv"
+            write_text(path, rows.to_csv(index=False))
+            about = datamodule.describe()
+            page = write_check(folder, rows, found, datamodule.scheme, about)
+            show(rows, about)
+            print(f"{len(rows)} findings: {path}, {page}")
             checked += 1
     if not checked:
         raise ConfigError(f"data_dir={given.data_dir}: no data set that facekp knows is in it")
 
 
-def findings(datamodule: FaceDataModule) -> pd.DataFrame:
+def listed(problems: Sequence[DataError], found: Sequence[Finding]) -> pd.DataFrame:
     """A row a finding: what is broken first, then what is suspicious, see `suspicions`."""
-    datamodule.setup()
-    rows = [
+    rows: list[list[object]] = [
         ["broken", error.path.name, error.problem, "", str(error.path), error.line]
-        for error in datamodule.problems or []
+        for error in problems
     ]
-    for one in find_all(datamodule.splits, datamodule.scheme):
+    for one in found:
         path, line = one.record.place
         other = one.other.name if one.other else ""
         rows.append([one.kind, one.record.name, one.detail, other, str(path), line])

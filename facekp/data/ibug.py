@@ -41,6 +41,12 @@ def is_twin(name: str) -> bool:
     return PurePosixPath(name).stem.endswith(_TWIN)
 
 
+def original_of(name: str) -> str:
+    """The entry of which a mirrored twin is the copy; any other entry itself."""
+    path = PurePosixPath(name)
+    return str(path.with_stem(path.stem.removesuffix(_TWIN)))
+
+
 def photo_of(name: str) -> str:
     """What photo an entry shows: the same for a mirrored twin and for every face of one photo.
 

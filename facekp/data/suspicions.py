@@ -10,13 +10,19 @@ import cv2
 import numpy as np
 
 from facekp.data.cache import in_threads
+from facekp.data.ibug import is_twin, original_of
 from facekp.data.records import FaceRecord
+from facekp.imaging import image_size
 from facekp.landmarks import LandmarkScheme
 
 FAR = 0.5
 """Points further out of their box are looked at, in mean sides of the box."""
 ALIKE = 0.92
 """Correlation from which two faces, laid over each other by their points, are one picture."""
+SAME = 0.98
+"""The same for two of a group in one split, which may be one person's twice."""
+TWINS = 0.05
+"""Mirrored twins' points further apart are looked at, in mean sides of the box."""
 ODD = 16.0
 """Distance of a point from where others have it, in median absolute deviations, to be looked at."""
 TILE = 48
@@ -47,9 +53,13 @@ def find_all(splits: Splits, scheme: LandmarkScheme) -> list[Finding]:
     labelled = [record for record in every if record.keypoints is not None]
     split_of = {id(record): name for name, records in splits.items() for record in records}
     found = [*same_name(every), *same_file(every), *far_points(labelled)]
+    found += unlike_twins(labelled, scheme)
     if len(labelled) >= 8:
         faces = _Faces(labelled, scheme)
-        found += [*faces.swapped(), *faces.out_of_order(), *faces.odd(), *faces.alike(split_of)]
+        turned = [*faces.swapped(), *faces.out_of_order()]
+        known = {one.record for one in turned}
+        found += [*turned, *(one for one in faces.odd() if one.record not in known)]
+        found += faces.alike(split_of)
     return found
 
 
@@ -88,6 +98,36 @@ def far_points(records: Iterable[FaceRecord]) -> Iterator[Finding]:
             share = worst.max() / side
             detail = f"point {worst.argmax()} lies {share:.2f} sides of the box outside it"
             yield Finding("far point", record, detail)
+
+
+def unlike_twins(records: Iterable[FaceRecord], scheme: LandmarkScheme) -> Iterator[Finding]:
+    """`twin`: a mirrored copy whose size, points or pixels are not the other's, mirrored."""
+    by_name = {record.name: record for record in records}
+    for record in by_name.values():
+        original = by_name.get(original_of(record.name)) if is_twin(record.name) else None
+        if original is None:
+            continue
+        height, width = image_size(record.image)
+        if image_size(original.image) != (height, width):
+            yield Finding("twin", record, "its size is not the original's", original)
+            continue
+        assert record.keypoints is not None
+        assert original.keypoints is not None
+        expected = original.keypoints[scheme.partners] * (-1, 1) + (width - 1, 0)
+        away = np.linalg.norm(record.keypoints - expected, axis=1)
+        side = (record.bbox[2:] - record.bbox[:2]).mean()
+        if away.max() > TWINS * side:
+            detail = f"point {away.argmax()} is {away.max() / side:.2f} sides of the box away"
+            yield Finding("twin", record, f"{detail} from the original's, mirrored", original)
+        elif _likeness(record.load(1), original.load(1)[:, ::-1]) < ALIKE:
+            yield Finding("twin", record, "its pixels are not the original's, mirrored", original)
+
+
+def _likeness(first: np.ndarray, second: np.ndarray) -> float:
+    """Correlation of two grey pictures of one size, seen from afar."""
+    small = [cv2.resize(one, (TILE, TILE), interpolation=cv2.INTER_AREA) for one in (first, second)]
+    a, b = (one.astype(float).ravel() - one.mean() for one in small)
+    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-6))
 
 
 def lay(shapes: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,11 +205,12 @@ class _Faces:
             likeness = vectors[index + 1 :] @ vectors[index]
             for at in index + 1 + np.flatnonzero(likeness > ALIKE):
                 first, second = self.records[index], self.records[at]
-                if first.image == second.image:
+                sides, value = (split_of[id(first)], split_of[id(second)]), likeness[at - index - 1]
+                related = sides[0] == sides[1] and first.group == second.group
+                if first.image == second.image or (related and value < SAME):
                     continue
-                sides = split_of[id(first)], split_of[id(second)]
                 kind = "near-copy" if sides[0] == sides[1] else "leak"
-                detail = f"{sides[0]} and {sides[1]}: {likeness[at - index - 1]:.2f} alike"
+                detail = f"{sides[0]} and {sides[1]}: {value:.2f} alike"
                 yield Finding(kind, first, detail, second)
 
     def _tile(self, index: int) -> np.ndarray:
