@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-long fuzz bench lint format setup lock clean
+.PHONY: train test test-long fuzz soak audit bench lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
@@ -15,6 +15,13 @@ test-long: setup ## Run the tests that take minutes: kills, full disks, launcher
 
 fuzz: setup ## Try 200,000 mutated files; ten minutes
 	$(BIN)/python -m pytest tests/test_fuzz.py --inputs 200000 -s
+
+soak: .venv/benchmarks ## Train, evaluate and predict for twenty minutes: nothing may grow
+	$(BIN)/python -m benchmarks.soak
+
+audit: setup ## Look the pinned versions up among known vulnerabilities (https://osv.dev)
+	$(BIN)/uv tool run pip-audit==2.10.1 --vulnerability-service osv --no-deps --disable-pip \
+		--requirement requirements.txt --requirement benchmarks/requirements.txt
 
 bench: .venv/benchmarks ## Measure speed and memory; twenty minutes, on a machine that does nothing else
 	$(BIN)/python -m benchmarks

@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from facekp.config import quick_imports, readable_errors, register_resolvers
+from facekp.explain import explained
 
 register_resolvers()
 
@@ -23,4 +24,5 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names
-    main()
+    with explained("predict"):
+        main()

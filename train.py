@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from facekp.checks import check
 from facekp.config import one_line_errors, quick_imports, readable_errors, register_resolvers
+from facekp.explain import explained
 from facekp.runs import expand_resume
 from facekp.sweeps import one_job
 
@@ -28,4 +29,5 @@ def main(cfg: DictConfig) -> float:
 if __name__ == "__main__":
     with one_line_errors():
         sys.argv[1:] = expand_resume(sys.argv[1:])
-    main()
+    with explained("config"):
+        main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +10,34 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from facekp.data.sources import SOURCES
 from facekp.devices import may_have_gpu
 from facekp.errors import ConfigError
+
+_WHOLE = {
+    "seed": 0,
+    "trainer.max_epochs": 1,
+    "trainer.cpus": 1,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.accumulate_grad_batches": 1,
+    "dataset.batch_size": 1,
+    "dataset.num_workers": 0,
+}
+"""Whole numbers, and the least that each may be."""
+_ABOVE_ZERO = ("threshold", "model.optimizer.lr", "dataset.box_scale", "dataset.val_fraction")
+_LISTS = {
+    "dataset.points": "[36,45]",
+    "dataset.val_people": "[33,34]",
+    "model.input_size": "[128,128]",
+    "model.widths": "[32,64,128,192]",
+    "model.blocks": "[2,2,2,2]",
+    "model.channels": "[12,24,32]",
+    "model.hidden": "[128]",
+    "model.pool_after": "[1,2]",
+}
+"""Lists of whole numbers, with an example each."""
 
 
 def check(cfg: DictConfig) -> None:
@@ -23,15 +47,7 @@ def check(cfg: DictConfig) -> None:
         ConfigError: a setting, or a device or checkpoint that is not there.
         DataError: the data set is not there.
     """
-    for name, value, least in (
-        ("seed", cfg.seed, 0),
-        ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
-        ("trainer.cpus", cfg.trainer.cpus, 1),
-        ("trainer.check_val_every_n_epoch", cfg.trainer.check_val_every_n_epoch, 1),
-        ("dataset.batch_size", cfg.dataset.batch_size, 1),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(f"{name}={value}: give a whole number, at least {least}")
+    _check_kinds(cfg)
     every, epochs = cfg.trainer.check_val_every_n_epoch, cfg.trainer.max_epochs
     if every > epochs:
         raise ConfigError(
@@ -56,6 +72,28 @@ def check(cfg: DictConfig) -> None:
     source = SOURCES.get(str(cfg.dataset.get("_target_")).rpartition(".")[2])
     if source and not cfg.dataset.download:
         source.require(cfg.dataset.data_dir)
+
+
+def _check_kinds(cfg: DictConfig) -> None:
+    """Numbers where numbers belong, lists where lists do; what is null or not there passes."""
+    for name, least in _WHOLE.items():
+        value = OmegaConf.select(cfg, name)
+        if value is not None and (not _whole(value) or value < least):
+            raise ConfigError(f"{name}={value}: give a whole number, at least {least}")
+    for name in _ABOVE_ZERO:
+        value = OmegaConf.select(cfg, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < math.inf):
+            raise ConfigError(f"{name}={value}: give a number above 0")
+    for name, example in _LISTS.items():
+        value = OmegaConf.select(cfg, name)
+        numbers = isinstance(value, ListConfig) and all(_whole(one) for one in value)
+        if value is not None and not numbers:
+            raise ConfigError(f"{name}={value}: give a list of whole numbers, e.g. {example}")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_devices(cfg: DictConfig) -> None:
@@ -84,8 +122,7 @@ def wanted_gpus(gpus: object) -> Sequence[int]:
         ConfigError: neither a number nor a list of indices.
     """
     numbers: list[Any] = list(gpus) if isinstance(gpus, list | tuple | ListConfig) else [gpus]
-    wrong = any(isinstance(n, bool) or not isinstance(n, int) for n in numbers)
-    if wrong or not numbers or (isinstance(gpus, int) and gpus < -1):
+    if not numbers or not all(map(_whole, numbers)) or (isinstance(gpus, int) and gpus < -1):
         raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
     if isinstance(gpus, int):
         return range(1 if gpus == -1 else gpus)

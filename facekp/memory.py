@@ -25,7 +25,7 @@ def keep_freed_memory(needed: int) -> None:
     Args:
         needed: bytes that a step holds, see `step_bytes`.
     """
-    if sys.platform != "linux" or 4 * needed > _available():
+    if sys.platform != "linux" or 4 * needed > available():
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -49,8 +49,14 @@ def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -
     return activations * batch_size // 2 + 4 * weights  # with gradients and Adam's two moments
 
 
-def _available() -> int:
-    """Bytes that this process may still take: of the machine, or of its control group."""
+def too_much(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, the processor's or a GPU's."""
+    known = "out of memory", "can't allocate memory"
+    return isinstance(error, MemoryError) or any(part in str(error) for part in known)
+
+
+def available() -> int:
+    """Bytes that this process may still take, of the machine or its control group; 0: not known."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         numbers = {

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from facekp.data.dataset import Batch
+from facekp.errors import ConfigError
 from facekp.metrics import KeypointMetrics
 from facekp.models.base import CHECKPOINT_KEY, to_network
 
@@ -96,8 +97,15 @@ class KeypointModule(L.LightningModule):
         metrics.reset()
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and scheduler as configured."""
-        optimizer = self.make_optimizer(self.network.parameters())
+        """Optimizer and scheduler as configured.
+
+        Raises:
+            ConfigError: settings that the optimizer refuses.
+        """
+        try:
+            optimizer = self.make_optimizer(self.network.parameters())
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"model.optimizer: {error}") from error
         if self.make_scheduler is None:
             return {"optimizer": optimizer}
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}

@@ -36,8 +36,8 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 Photo = str | Path | np.ndarray
 
-MAX_SIDE = 4096
-"""Of a network's input: a stranger's checkpoint could ask for all memory."""
+MAX_SIDE, MAX_SCALE = 4096, 100.0
+"""Of a network's input and of its face boxes: a stranger's file could ask for all memory."""
 MAX_NODES = 100_000
 """Of a description: lists in lists can be far more than the file that holds them."""
 _REMEDY = "give a best.ckpt or last.ckpt that train.py wrote"
@@ -128,10 +128,10 @@ class Predictor:
         view = self.view
         numbers = [*self.framing, *self.mean_shape.ravel(), view.box_scale]
         if (
-            min(view.size) < 1
+            not 1 <= min(view.size) <= max(view.size) <= MAX_SIDE
             or view.channels not in (1, 3)
             or not np.isfinite(numbers).all()
-            or view.box_scale <= 0
+            or not 0 < view.box_scale <= MAX_SCALE
             or len(self.mean_shape) != len(self.points)
             or not set(self.points) <= set(range(self.scheme.count))
         ):
@@ -391,7 +391,7 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
         view = description["view"]
         if int(view["channels"]) != int(model["in_channels"]):
             raise RuntimeError("the network takes other channels than the view has")
-        if list(view["size"]) != list(model["input_size"]) or max(view["size"]) > MAX_SIDE:
+        if list(view["size"]) != list(model["input_size"]):
             raise RuntimeError(f"a view of {view['size']} for an input of {model['input_size']}")
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         problem = f"weights and description do not fit: {str(error).splitlines()[0]}"

@@ -44,6 +44,8 @@ def make_trainer(
     # Lightning's advice on loaders and its tips do not fit what is done here on purpose.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*is smaller than")
+    # Said in one line by the data module.
+    warnings.filterwarnings("ignore", message=".*This DataLoader will create")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)

@@ -26,7 +26,7 @@ from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.files import write_text
-from facekp.memory import keep_freed_memory, step_bytes
+from facekp.memory import available, keep_freed_memory, step_bytes, too_much
 from facekp.module import KeypointModule
 from facekp.predictor import read_checkpoint
 from facekp.reports.run import RunReport
@@ -72,8 +72,10 @@ def train(cfg: DictConfig) -> float:
         log.info(f"{taken:,} of {count:,} weights start as in {cfg.init_from}")
     if cfg.trainer.gpus == 0:
         view, batch_size = datamodule.view, datamodule.batch_size
-        needed = step_bytes(network, view.channels, view.size, batch_size)
-        keep_freed_memory(cfg.trainer.cpus * needed)
+        needed = cfg.trainer.cpus * step_bytes(network, view.channels, view.size, batch_size)
+        if 0 < available() < needed:  # the system would end the process without a word
+            raise out_of_memory(cfg, f"{needed / 1e9:.1f} GB, {available() / 1e9:.1f} GB are free")
+        keep_freed_memory(needed)
     module = KeypointModule(
         network,
         loss=build(cfg.model.loss),
@@ -109,7 +111,9 @@ def train(cfg: DictConfig) -> float:
     log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
+        if too_much(error):
+            raise out_of_memory(cfg, "more than there is") from error
         if "DataLoader worker" not in str(error):
             raise
         raise FacekpError(
@@ -145,9 +149,22 @@ def train(cfg: DictConfig) -> float:
         boards = tensorboards(trainer)
         page = RunReport(run_dir, module, datamodule, history, cfg.monitor, cfg.threshold, boards)
         page.write(results)
+        for board in boards:
+            board.close()  # Lightning closed it; what the report added opened it again
     write_text(run_dir / RESULTS, json.dumps(results, indent=2))
     show(results, cfg, run_dir)
     return float(results[cfg.monitor])
+
+
+def out_of_memory(cfg: DictConfig, needed: str) -> ConfigError:
+    """The error for a batch that does not fit, with one that may."""
+    size, steps = cfg.dataset.batch_size, cfg.trainer.accumulate_grad_batches
+    if size == 1:
+        return ConfigError(f"dataset.batch_size=1 needs {needed}: lower model.input_size")
+    return ConfigError(
+        f"dataset.batch_size={size} needs {needed}: try dataset.batch_size={size // 2} "
+        f"trainer.accumulate_grad_batches={2 * steps}, the same step in more pieces"
+    )
 
 
 def start_from(network: nn.Module, path: str) -> tuple[int, int]:

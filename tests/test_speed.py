@@ -38,7 +38,7 @@ def test_memory_is_kept_only_where_there_is_plenty(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(memory.ctypes, "CDLL", Library)
     monkeypatch.setattr(memory.sys, "platform", "linux")
-    monkeypatch.setattr(memory, "_available", lambda: 1000)
+    monkeypatch.setattr(memory, "available", lambda: 1000)
     memory.keep_freed_memory(251)
     assert not told
     memory.keep_freed_memory(249)
@@ -47,7 +47,7 @@ def test_memory_is_kept_only_where_there_is_plenty(monkeypatch: pytest.MonkeyPat
 
 def test_limits_that_cannot_be_read_leave_malloc_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda self: "MemTotal: 12 kB\n")
-    assert memory._available() == 0
+    assert memory.available() == 0
 
 
 def test_benchmark_of_training(tmp_path: Path, imm_data: Path) -> None:

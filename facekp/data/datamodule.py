@@ -270,6 +270,9 @@ class FaceDataModule(L.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Loader of the shuffled, augmented training split."""
+        cores = os.cpu_count() or 1
+        if (self.num_workers or 0) > cores:
+            log.warning(f"dataset.num_workers={self.num_workers}: more than the {cores} cores here")
         return self.loader("train")
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -1,0 +1,133 @@
+"""What is typed wrong is said in one clear line, before anything is done."""
+
+from __future__ import annotations
+
+import logging
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from facekp import memory, training
+from facekp.data.imm import IMMDataModule
+from facekp.errors import ConfigError
+from facekp.module import KeypointModule
+from tests.conftest import ROOT
+
+Run = Callable[..., tuple[float, Path]]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """What a program ends with when it is called with some arguments."""
+
+    def _said(program: str, *arguments: str) -> str:
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", [program, f"runs_dir={tmp_path / 'runs'}", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / program), run_name="__main__")
+        GlobalHydra.instance().clear()
+        return str(ended.value)
+
+    return _said
+
+
+TRAIN = [
+    ("experiment=part9", "experiment=part9: there is no such file in conf/; choose one of 300w_best, "),
+    ("model/loss=l7", "model/loss=l7: there is no such file in conf/; choose one of l1, mse, "),
+    ("dataset.batch_sise=3", "dataset.batch_sise: there is no such setting here; did you mean dataset.batch_size"),
+    ("modle.optimizer.lr=1", "did you mean model.optimizer.lr"),
+    ("xyz=1", "xyz: there is no such setting here; +xyz=... would add it"),
+    ("model.optimizer.lr=[1", "model.optimizer.lr=[1: cannot be read"),
+    ("model.optimizer.lr=1,2", "add --multirun"),
+    ("model.optimizer.lr=-1", "model.optimizer.lr=-1: give a number above 0"),
+    ("model.optimizer.lr=fast", "model.optimizer.lr=fast: give a number above 0"),
+    ("threshold=nan", "threshold=nan: give a number above 0"),
+    ("seed=-1", "seed=-1: give a whole number, at least 0"),
+    ("dataset.batch_size=0", "dataset.batch_size=0: give a whole number, at least 1"),
+    ("dataset.batch_size=2.5", "dataset.batch_size=2.5: give a whole number, at least 1"),
+    ("dataset.num_workers=-1", "dataset.num_workers=-1: give a whole number, at least 0"),
+    ("trainer.max_epochs=many", "trainer.max_epochs=many: give a whole number, at least 1"),
+    ("dataset.points=3", "dataset.points=3: give a list of whole numbers, e.g. [36,45]"),
+    ("dataset.points=[nose]", "dataset.points=['nose']: give a list of whole numbers"),
+    ("model.input_size=64", "model.input_size=64: give a list of whole numbers, e.g. [128,128]"),
+    ("trainer.gpus=9", "trainer.gpus=9: there are 0 CUDA GPUs"),
+    ("trainer.check_val_every_n_epoch=999", "none of trainer.max_epochs=50 would be validated"),
+    ("data_dir=nowhere", "nowhere/imm_face_db: the data set is not here"),
+    ("ckpt_path=no.ckpt", "there is no such file"),
+    ("resume=nowhere", "not the folder of a run"),
+    ("name=a/b", "no slash can be in it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argument", "message"), TRAIN)
+def test_train(said: Callable[..., str], imm_data: Path, argument: str, message: str) -> None:
+    start = time.perf_counter()
+    line = said("train.py", "experiment=part1", f"data_dir={imm_data}", argument)
+    assert line.startswith("error: ")
+    assert message in line
+    assert "\n" not in line
+    assert time.perf_counter() - start < 3
+
+
+PREDICT = [
+    ("task=dance", "task=dance: there is no such file in conf/; choose one of evaluate, "),
+    ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
+    ("input=nowhere.jpg", "nowhere.jpg"),
+    ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
+    ("mirror=perhaps", "mirror=perhaps: give true or false"),
+    ("looks=0", "looks=0: give a whole number, at least 1"),
+    ("batch_size=0", "batch_size=0: give a whole number, at least 1"),
+    ("device=cuda:7", "device=cuda:7"),
+    ("output=/proc/faces", "output=/proc/faces: "),
+    ("boxes=nowhere.csv", "nowhere.csv: cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("argument", "message"), PREDICT)
+def test_predict(said: Callable[..., str], imm_data: Path, argument: str, message: str) -> None:
+    photo = next((imm_data / "imm_face_db").glob("*.jpg"))
+    line = said("predict.py", f"input={photo}", argument)
+    assert line.startswith("error: ")
+    assert message in line
+    assert "\n" not in line
+
+
+def test_output_that_cannot_be_written(said: Callable[..., str]) -> None:
+    assert "cannot be made" in said("train.py", "runs_dir=/proc/runs")
+
+
+def test_a_batch_that_does_not_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "available", lambda: 1_000_000)
+        with pytest.raises(
+            ConfigError,
+            match=r"batch_size=5 needs .* GB, 0\.0 GB are free: try dataset.batch_size=2",
+        ):
+            run("before")
+
+    def no_room(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(KeypointModule, "training_step", no_room)
+    with pytest.raises(ConfigError, match=r"batch_size=2 trainer\.accumulate_grad_batches=2"):
+        run("during")
+    with pytest.raises(ConfigError, match=r"batch_size=1 needs .*lower model\.input_size"):
+        run("least", "dataset.batch_size=1")
+    assert memory.too_much(MemoryError())
+
+
+def test_more_workers_than_cores_are_named(
+    imm_data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = IMMDataModule(data_dir=imm_data, input_size=(16, 16), num_workers=4096, cache="memory")
+    module.setup()
+    with caplog.at_level(logging.WARNING):
+        module.train_dataloader()
+    assert "dataset.num_workers=4096: more than the" in caplog.text
