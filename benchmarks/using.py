@@ -37,7 +37,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--ckpt", type=Path, default=SHIPPED, help="a checkpoint of 68 points; else facekp's own"
+        "--ckpt",
+        type=Path,
+        default=SHIPPED["ibug68"],
+        help="a checkpoint of 68 points; else the small one that comes along",
     )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +25,22 @@ _WHOLE = {
     "trainer.accumulate_grad_batches": 1,
     "dataset.batch_size": 1,
     "dataset.num_workers": 0,
+    "model.scheduler.step_size": 1,
 }
 """Whole numbers, and the least that each may be."""
-_ABOVE_ZERO = ("threshold", "model.optimizer.lr", "dataset.box_scale", "dataset.val_fraction")
+_BOOLEANS = (
+    "report", "dataset.square", "dataset.download", "trainer.compile", "model.pretrained",
+    "model.sigmoid", "model.hidden_relu",
+)  # fmt: skip
+_MAY_BE_NULL = ("dataset.num_workers", "dataset.points")
+_NUMBERS = {
+    "threshold": "above 0",
+    "dataset.box_scale": "above 0",
+    "dataset.val_fraction": "above 0",
+    "model.optimizer.lr": "at least 0",
+}
+"""Numbers, and what each must be."""
+_NOTHING = object()
 _LISTS = {
     "dataset.points": "[36,45]",
     "dataset.val_people": "[33,34]",
@@ -75,21 +89,42 @@ def check(cfg: DictConfig) -> None:
 
 
 def _check_kinds(cfg: DictConfig) -> None:
-    """Numbers where numbers belong, lists where lists do; what is null or not there passes."""
+    """Numbers where numbers belong, lists where lists do, and no more than the machine can do."""
+    for part in ("trainer", "dataset", "model", "callbacks"):
+        if not isinstance(cfg.get(part), DictConfig):
+            raise ConfigError(f"{part}={cfg.get(part)}: a run cannot do without")
     for name, least in _WHOLE.items():
-        value = OmegaConf.select(cfg, name)
-        if value is not None and (not _whole(value) or value < least):
+        value = _given(cfg, name)
+        if value is not _NOTHING and (not _whole(value) or value < least):
             raise ConfigError(f"{name}={value}: give a whole number, at least {least}")
-    for name in _ABOVE_ZERO:
-        value = OmegaConf.select(cfg, name)
+    for name, bound in _NUMBERS.items():
+        value = _given(cfg, name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and 0 < value < math.inf):
-            raise ConfigError(f"{name}={value}: give a number above 0")
+        high = number and (value >= 0 if bound == "at least 0" else value > 0)
+        if value is not _NOTHING and not (high and math.isfinite(value)):
+            raise ConfigError(f"{name}={value}: give a number {bound}")
     for name, example in _LISTS.items():
-        value = OmegaConf.select(cfg, name)
+        value = _given(cfg, name)
         numbers = isinstance(value, ListConfig) and all(_whole(one) for one in value)
-        if value is not None and not numbers:
+        if value is not _NOTHING and not numbers:
             raise ConfigError(f"{name}={value}: give a list of whole numbers, e.g. {example}")
+    for name in _BOOLEANS:
+        value = _given(cfg, name)
+        if value is not _NOTHING and not isinstance(value, bool):
+            raise ConfigError(f"{name}={value}: give true or false")
+    if max(cfg.model.input_size) > 4096:
+        raise ConfigError(f"model.input_size={cfg.model.input_size}: at most 4096 a side")
+    cores = os.cpu_count() or 1
+    for name in ("dataset.num_workers", "trainer.cpus"):
+        value = OmegaConf.select(cfg, name)
+        if value is not None and value > 4 * cores:
+            raise ConfigError(f"{name}={value}: there are {cores} cores here")
+
+
+def _given(cfg: DictConfig, name: str) -> Any:
+    """A setting; nothing where the configuration has none, or null where that is a choice."""
+    value = OmegaConf.select(cfg, name, default=_NOTHING)
+    return _NOTHING if value is None and name in _MAY_BE_NULL else value
 
 
 def _whole(value: object) -> bool:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from facekp import explain
 from facekp.devices import gpu_count
 from facekp.errors import ConfigError, FacekpError
-from facekp.weights import shipped
 
 if TYPE_CHECKING:
     from facekp.data.datamodule import FaceDataModule
@@ -34,7 +35,7 @@ _NETWORK = re.compile(r"facekp\.models\.[a-z0-9_]+\.[A-Z][A-Za-z0-9_]*")
 
 def register_resolvers() -> None:
     """Make `${facekp.run_dir:...}` and the like known to OmegaConf."""
-    for resolver in (run_dir, new_dir, gpu_count, shipped):
+    for resolver in (run_dir, new_dir, gpu_count):
         name = f"facekp.{resolver.__name__}"
         OmegaConf.register_new_resolver(name, resolver, use_cache=True, replace=True)
 
@@ -45,10 +46,12 @@ def new_dir(parent: str) -> str:
     for number in count(1):
         folder = Path(parent) / (time if number == 1 else f"{time}_{number}")
         try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:  # Hydra would show a traceback
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except OSError as error:
+            if folder.is_dir():  # another's
+                continue
+            # Hydra would show a traceback.
             reason = f"{folder} cannot be made ({error.strerror})"
             raise SystemExit(f"error: {reason}: choose another runs_dir=") from None
         break
@@ -74,7 +77,7 @@ def build(config: DictConfig, **extra: Any) -> Any:
         if isinstance(cause, FacekpError):
             raise cause from None
         place = re.search(r"full_key: (\S+)", str(error))
-        what = str(cause or error).splitlines()[0]
+        what = " ".join(str(cause or error).split())
         raise ConfigError(f"{place[1] if place else config.get('_target_')}: {what}") from error
 
 
@@ -163,6 +166,8 @@ def one_line_errors() -> Iterator[None]:
         yield
     except FacekpError as error:
         raise SystemExit(f"error: {error}") from None
+    except OmegaConfBaseException as error:  # e.g. ${a name} that is none
+        raise SystemExit(f"error: {error.full_key}: {str(error).splitlines()[0]}") from None
 
 
 def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
@@ -170,6 +175,7 @@ def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> T:
+        explain.begun = True
         with one_line_errors():
             return function(config)
 

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import torch
 
-from facekp.data.dlib_xml import MAX_BOX
 from facekp.errors import ConfigError, DataError
-from facekp.geometry import box_from_ltwh, whole_image_box
+from facekp.geometry import MAX_PIXEL, MIN_SIDE, box_from_ltwh, whole_image_box
 
 Detections = tuple[np.ndarray, np.ndarray]
 """Boxes (N, 4) `xyxy` and their scores (N,), best first."""
@@ -151,7 +150,8 @@ def _reduced(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
 def check_boxes(boxes: np.ndarray) -> None:
     """Raise a ValueError unless boxes (N, 4) are finite, have an extent, and are no mistake."""
     wrong = ~np.isfinite(boxes).all(axis=1)
-    wrong |= (np.abs(boxes) > MAX_BOX).any(axis=1) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    wrong |= (np.abs(boxes) > MAX_PIXEL).any(axis=1)
+    wrong |= (boxes[:, 2:] - boxes[:, :2] < MIN_SIDE).any(axis=1)
     if wrong.any():
         raise ValueError(str(boxes[wrong][0].tolist()))
 

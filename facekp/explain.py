@@ -18,6 +18,8 @@ from omegaconf import OmegaConf
 
 CONF = Path(__file__).parent.parent / "conf"
 _SHOW_ALL = "HYDRA_FULL_ERROR"
+begun = False
+"""Whether there is a configuration: errors from then on are not about the command line."""
 
 
 @contextmanager
@@ -27,23 +29,27 @@ def explained(config_name: str) -> Iterator[None]:
     Args:
         config_name: of the program's primary configuration.
     """
+    global begun
+    begun = False
     if os.environ.get(_SHOW_ALL):
         yield
         return
     os.environ[_SHOW_ALL] = "1"  # it then hands its errors on and prints nothing
     try:
         yield
-    except CompactHydraException as error:
+    except Exception as error:
+        if begun:
+            raise
         raise SystemExit(f"error: {in_one_line(error, config_name, sys.argv[1:])}") from None
     finally:
         del os.environ[_SHOW_ALL]
 
 
-def in_one_line(error: CompactHydraException, config_name: str, arguments: Sequence[str]) -> str:
+def in_one_line(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
     """What is wrong and what to do about it.
 
     Args:
-        error: Hydra's.
+        error: Hydra's, or what came up as it worked.
         config_name: of the primary configuration.
         arguments: of the program.
     """
@@ -60,10 +66,8 @@ def in_one_line(error: CompactHydraException, config_name: str, arguments: Seque
         near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
         advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
         return f"{name}: there is no such setting here; {advice}"
-    lines = [
-        line.strip() for line in (*text.splitlines(), *str(error.__cause__ or "").splitlines())
-    ]
-    return " ".join(line for line in lines if line)
+    said = " ".join(f"{text} {error.__cause__ or ''}".split())
+    return f"{said} ({' '.join(arguments)})"
 
 
 def _settings(config_name: str, arguments: Sequence[str]) -> list[str]:

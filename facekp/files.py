@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from facekp.errors import FacekpError
+from facekp.errors import DataError, FacekpError
+
+MAX_TEXT = 1_000_000
 
 
 @contextmanager
@@ -35,6 +37,20 @@ def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
         ) from error
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """A small text file of ASCII; what is none becomes a question mark.
+
+    Raises:
+        DataError: it cannot be read, or is far too large for a face's points.
+    """
+    try:
+        if path.stat().st_size > MAX_TEXT:
+            raise DataError(path, f"more than {MAX_TEXT:,} bytes for one face", "restore the file")
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

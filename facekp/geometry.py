@@ -12,9 +12,15 @@ Conventions, everywhere in facekp:
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 Size = tuple[int, int]
+
+MAX_PIXEL = 1e6
+"""Boxes and points beyond so many pixels are mistakes."""
+MIN_SIDE = 1e-3
+"""Boxes of less are points."""
 
 
 def whole_image_box(size: Size) -> np.ndarray:
@@ -78,6 +84,13 @@ def apply_map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (..., 2) moved by a map (2, 3), or (B, K, 2) moved by (B, 2, 3), each by its own."""
     offset = matrix[:, 2] if matrix.ndim == 2 else matrix[:, None, :, 2]
     return points @ matrix[..., :2].swapaxes(-1, -2) + offset
+
+
+def turned(matrix: np.ndarray, size: Size, degrees: float) -> np.ndarray:
+    """The map (2, 3) to a view of `size` (height, width), turned about its middle."""
+    height, width = size
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    return compose(turn, matrix)
 
 
 def mirrors(matrix: np.ndarray) -> bool:

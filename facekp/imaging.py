@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,7 @@ def image_size(path: str | Path) -> Size:
     Raises:
         DataError: no such file, no image, or more than `MAX_PIXELS`.
     """
-    with _open(path) as image:
+    with open_image(path) as image:
         return image.height, image.width
 
 
@@ -40,7 +41,7 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
     Raises:
         DataError: no such file, no image, cut short, or more than `MAX_PIXELS`.
     """
-    with _open(path) as image:
+    with open_image(path) as image:
         try:
             image.load()
             if upright:
@@ -58,7 +59,7 @@ def frame_count(path: str | Path) -> int:
     Raises:
         DataError: as `image_size`.
     """
-    with _open(path) as image:
+    with open_image(path) as image:
         try:
             return int(getattr(image, "n_frames", 1))
         except Exception as error:  # as in read_image
@@ -72,7 +73,7 @@ def upright_map(path: str | Path) -> np.ndarray:
     Raises:
         DataError: as `image_size`.
     """
-    with _open(path) as image:
+    with open_image(path) as image:
         try:
             turn = image.getexif().get(ExifTags.Base.Orientation, 1)
         except Exception as error:  # as in read_image
@@ -97,12 +98,17 @@ def upright_map(path: str | Path) -> np.ndarray:
     return np.array(rows.get(turn, (x, y)))
 
 
-def _open(path: str | Path) -> Image.Image:
+def open_image(path: str | Path) -> Image.Image:
+    """An image file of a kind that is read here, not yet decoded.
+
+    Raises:
+        DataError: as `image_size`.
+    """
     try:
         with warnings.catch_warnings():
             # MAX_PIXELS is our own bound on the same danger.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(path, formats=_formats())
     except FileNotFoundError as error:
         raise DataError(path, "no such image", "check the path and the data set") from error
     except Image.DecompressionBombError as error:
@@ -117,12 +123,22 @@ def _open(path: str | Path) -> Image.Image:
     return image
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of what is read: not those, as EPS, that another program is run for."""
+    Image.init()
+    named = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+    return tuple(name for name in named if name in Image.OPEN)
+
+
 def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith(("I;16", "I", "F")):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        peak = 65535.0 if image.mode.startswith("I") else max(float(values.max(initial=0)), 1.0)
-        grey = np.clip(values * (255.0 / peak), 0, 255).round().astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode.startswith("I"):
+        values = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        return np.repeat((values // 257 + (values % 257 > 128)).astype(np.uint8)[..., None], 3, 2)
+    if image.mode == "F":
+        light = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        light *= 255 / max(float(light.max(initial=0)), 1.0)
+        return np.repeat(light.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

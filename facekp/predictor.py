@@ -24,12 +24,13 @@ from facekp.geometry import (
     denormalize_points,
     invert,
     place_box,
+    turned,
     whole_image_box,
 )
 from facekp.imaging import read_image, to_channels, warp
 from facekp.landmarks import SCHEMES, LandmarkScheme
 from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
-from facekp.weights import SHIPPED
+from facekp.weights import located
 
 Forward = Callable[[np.ndarray], np.ndarray]
 """Views (B, C, H, W) uint8 to normalised keypoints (B, K, 2)."""
@@ -40,6 +41,8 @@ MAX_SIDE, MAX_SCALE = 4096, 100.0
 """Of a network's input and of its face boxes: a stranger's file could ask for all memory."""
 MAX_NODES = 100_000
 """Of a description: lists in lists can be far more than the file that holds them."""
+TURNS = (0.0, 8.0, -8.0)
+"""Degrees by which a face's second, third, fourth look is turned."""
 _REMEDY = "give a best.ckpt or last.ckpt that train.py wrote"
 
 
@@ -73,8 +76,10 @@ class Predictor:
         detector: called when faces are first to be found; gives the detector.
         mirror: average with the mirrored view's points.
         looks: how often each face is looked at; from the second time on framed by the points found
-            so far, not by its box. The mean counts.
+            so far, not by its box, from the third on turned a little. The mean counts; beyond 4
+            nothing new is seen.
         batch_size: most faces that go through the network at once.
+        name: of the network, for messages.
 
     Raises:
         ConfigError: a description that is not whole; `mirror` for points whose partners the
@@ -89,8 +94,9 @@ class Predictor:
         mirror: bool = False,
         looks: int = 1,
         batch_size: int = 64,
+        name: str = "the network",
     ) -> None:
-        self.forward, self.description = forward, description
+        self.forward, self.description, self.name = forward, description, name
         self._make_detector = detector
         self._detector: Detector | None = None
         if not isinstance(mirror, bool):
@@ -115,7 +121,7 @@ class Predictor:
             self.mean_shape = np.array(description["mean_shape"], dtype=float).reshape(-1, 2)
             self._check_description()
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"the checkpoint's description is not whole: {error!r}") from error
+            raise ConfigError(f"{name}: its description is not whole: {error!r}") from error
         partners = [int(self.scheme.partners[point]) for point in self.points]
         if mirror and set(partners) != set(self.points):
             raise ConfigError("mirror=true: the network does not know each point's partner")
@@ -140,7 +146,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        path: str | Path = SHIPPED,
+        path: str | Path = "ibug68",
         detector: Callable[[], Detector] = DlibDetector,
         mirror: bool = False,
         looks: int = 1,
@@ -150,7 +156,7 @@ class Predictor:
         """Predictor of a checkpoint (`.ckpt`) or of an exported network (`.onnx`).
 
         Args:
-            path: the file; the network that facekp brings along where none is given.
+            path: the file, or the name of a network that comes along, see `facekp.weights`.
             detector: see the class.
             mirror: see the class.
             looks: see the class.
@@ -161,7 +167,7 @@ class Predictor:
             DataError: no such file, or not a file of facekp.
             ConfigError: the file describes something that facekp does not build.
         """
-        path = Path(path)
+        path = located(path)
         if path.suffix.lower() == ".onnx":
             if device != "cpu":
                 raise ConfigError(f"device={device}: an .onnx runs on the cpu here; give the .ckpt")
@@ -176,7 +182,7 @@ class Predictor:
                     f"device={device}: {reason}; device=cpu works everywhere"
                 ) from error
             forward = _torch_forward(network.eval(), device)
-        return cls(forward, description, detector, mirror, looks, batch_size)
+        return cls(forward, description, detector, mirror, looks, batch_size, str(path))
 
     @property
     def detector(self) -> Detector:
@@ -262,7 +268,8 @@ class Predictor:
             while len(found) < self.looks:
                 mean = np.mean(found, axis=0)
                 frames = [self._frame(p, box) for p, box in zip(mean, boxes, strict=True)]
-                found.append(self._look(parts, frames))
+                turn = TURNS[(len(found) - 1) % len(TURNS)]
+                found.append(self._look(parts, frames, turn))
             results.extend(np.mean(found, axis=0))
             parts.clear()
             boxes.clear()
@@ -285,10 +292,13 @@ class Predictor:
         return place_box(extent, self.framing) if whole else box
 
     def _look(
-        self, parts: Sequence[tuple[np.ndarray, np.ndarray]], boxes: Sequence[np.ndarray]
+        self,
+        parts: Sequence[tuple[np.ndarray, np.ndarray]],
+        boxes: Sequence[np.ndarray],
+        degrees: float = 0.0,
     ) -> np.ndarray:
         """Keypoints (B, K, 2) in photo pixels, of parts of photos with the maps to them."""
-        maps = np.array([self.view.map(box) for box in boxes])
+        maps = np.array([turned(self.view.map(box), self.view.size, degrees) for box in boxes])
         views = []
         for (part, to_part), matrix in zip(parts, maps, strict=True):
             to_view = compose(matrix, invert(to_part))
@@ -313,8 +323,8 @@ class Predictor:
         points = self.forward(views)
         if points.shape != (len(views), len(self.points), 2) or not np.isfinite(points).all():
             raise ConfigError(
-                "the network's answer is not the points that it describes: its file is broken; "
-                "give another checkpoint"
+                f"{self.name}: its answer is not the points that it describes; give another "
+                "checkpoint"
             )
         return points
 
@@ -325,6 +335,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         DataError: no such file, or not a checkpoint of facekp.
     """
+    path = located(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
@@ -337,11 +348,22 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
     config = description.get("config") if isinstance(description, dict) else None
     parts = [config.get(part) for part in ("model", "dataset")] if isinstance(config, dict) else []
-    weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    weights: Any = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     whole = parts and all(isinstance(part, dict) for part in (*parts, weights))
-    if not whole or not _plain(description):
+    if not whole or not _plain(description) or not all(map(_weight, weights.values())):
         raise DataError(path, "a checkpoint, but not one of facekp", _REMEDY)
     return checkpoint, cast("dict[str, Any]", description)
+
+
+def _weight(value: object) -> bool:
+    """Whether it is an ordinary tensor of numbers, or of counts."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and (value.is_floating_point() or value.dtype == torch.int64)
+    )
 
 
 def _plain(value: Any) -> bool:
@@ -378,11 +400,15 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
             for name, value in checkpoint["state_dict"].items()
             if name.startswith("network.")
         }
+        if model["in_channels"] not in (1, 3) or max(model["input_size"]) > MAX_SIDE:
+            raise RuntimeError(
+                f"an input of {model['input_size']}, {model['in_channels']} channels"
+            )
         # A small file can describe a network beyond all memory: first without any.
         with torch.device("meta"):
             empty = build_network(model, len(description["points"]))
         empty.load_state_dict({name: value.to("meta") for name, value in weights.items()})
-        if sum(value.nbytes for value in weights.values()) > Path(path).stat().st_size:
+        if sum(value.nbytes for value in weights.values()) > located(path).stat().st_size:
             raise RuntimeError("more weights than the file holds")
         network = build_network(model, len(description["points"]))
         network.load_state_dict(weights)
@@ -393,6 +419,8 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
             raise RuntimeError("the network takes other channels than the view has")
         if list(view["size"]) != list(model["input_size"]):
             raise RuntimeError(f"a view of {view['size']} for an input of {model['input_size']}")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         problem = f"weights and description do not fit: {str(error).splitlines()[0]}"
         raise DataError(path, problem, _REMEDY) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from facekp.errors import ConfigError
+from facekp.errors import ConfigError, DataError
 
 RESULTS = "results.json"
 """What the run came to; its presence means that the run is whole."""
@@ -48,6 +48,20 @@ def accept_resume(run_dir: Path) -> None:
         (run_dir / RESUMED).rmdir()
 
 
+def _written(path: Path, *keys: str) -> list[str]:
+    """The overrides in one of Hydra's files."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in keys:
+            found = found[key]
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            raise ValueError(found)
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        problem, remedy = "does not say what was started", "start the run again by its own command"
+        raise DataError(path, problem, remedy) from error
+    return found
+
+
 def expand_resume(arguments: Sequence[str]) -> list[str]:
     """Command-line arguments in which `resume=FOLDER` became what FOLDER was started with.
 
@@ -56,6 +70,7 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         ConfigError: not the folder of a run or a sweep.
+        DataError: what it was started with cannot be read.
     """
     given = [argument for argument in arguments if argument.startswith("resume=")]
     if not given:
@@ -65,12 +80,12 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     sweep, run = folder / "multirun.yaml", folder / STARTED / "overrides.yaml"
     here = str(folder.absolute()).replace("'", "\\'")
     if sweep.is_file():
-        hydra = yaml.safe_load(sweep.read_text(encoding="utf-8"))["hydra"]
-        before = _once([*hydra["overrides"]["hydra"], *hydra["overrides"]["task"]])
+        before = _written(sweep, "hydra", "overrides", "hydra")
+        before = _once([*before, *_written(sweep, "hydra", "overrides", "task")])
         before = [override for override in before if not override.startswith("hydra.mode=")]
         return ["-m", *before, f"hydra.sweep.dir='{here}'", *rest]
     if run.is_file():
-        before = _once(yaml.safe_load(run.read_text(encoding="utf-8")))
+        before = _once(_written(run))
         last = [f"ckpt_path='{here}/{LAST}'"] if (folder / LAST).is_file() else []
         there = [f"hydra.run.dir='{here}'", f"hydra.output_subdir={RESUMED}"]
         return [*before, *there, *last, *rest]

@@ -237,7 +237,7 @@ def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
         raise ConfigError(
             f"ckpt_path={ckpt_path}: a resumed run goes on as it began, but " + ", ".join(changed)
         )
-    if "epoch" not in checkpoint:
+    if not isinstance(checkpoint.get("epoch"), int):
         raise ConfigError(f"ckpt_path={ckpt_path}: packed weights can be used, not gone on with")
     done, wanted = int(checkpoint["epoch"]) + 1, description["config"]["trainer"]["max_epochs"]
     if done > wanted:

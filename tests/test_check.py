@@ -95,6 +95,20 @@ def test_twins_that_do_not_mirror(ibug_data: Path, tmp_path: Path) -> None:
     assert len(twins) == 2
 
 
+def test_what_cannot_be_compared_hides_nothing(hurt: Path, tmp_path: Path) -> None:
+    xml = hurt / FOLDER / "labels_ibug_300W_train.xml"
+    entries = xml.read_text().split("  <image ")
+    entries[9] = re.sub(r" x='[0-9.-]+' y='[0-9.-]+'", " x='50' y='50'", entries[9])
+    entries[11] = entries[11].replace(entries[11].split('"')[1], "[/b]" + "a" * 5000)
+    xml.write_text("  <image ".join(entries)[:-30])  # cut off, too
+    main([f"data_dir={hurt}", f"output={tmp_path / 'out'}"])
+    found = pd.read_csv(tmp_path / "out/ibug68.csv")
+    assert found["detail"].str.contains("its points lie on one spot").sum() == 1
+    assert found["detail"].str.contains("not well-formed").sum() == 1
+    assert (found["kind"] == "broken").sum() == 5
+    assert (found["kind"] == "left and right").sum() == 1
+
+
 def test_a_copy_across_the_splits_is_a_leak(imm_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "imm_face_db"
     shutil.copytree(imm_data / "imm_face_db", folder)
@@ -131,9 +145,11 @@ def test_the_real_data(real_data: Path, tmp_path: Path) -> None:
     assert not ibug["kind"].isin(["broken", "leak"]).any()
 
 
-@pytest.mark.parametrize("argument", ["data_dir=/nowhere", "color=red"])
+@pytest.mark.parametrize(
+    "argument", ["data_dir=/nowhere", "color=red", "data_dir=", "data_dir=2024", "[1"]
+)
 def test_wrong_use(argument: str) -> None:
-    with pytest.raises(ConfigError, match=argument.partition("=")[0]):
+    with pytest.raises(ConfigError, match=re.escape(argument.partition("=")[0])):
         main([argument])
 
 

@@ -83,23 +83,27 @@ def test_later_looks_are_framed_by_the_points(description: dict) -> None:
     view = description["view"] | {"channels": 3, "size": [64, 64], "box_scale": 1.2}
     framing = relative_box(box_of_points(points) + (-10, -10, 10, 10), box_of_points(points))
     description |= {"view": view, "framing": framing.tolist()}
-    seen = []
+    seen, turns = [], []
 
     def forward(views: np.ndarray) -> np.ndarray:
-        inner = views[:, :2, 8:56:47, 8:56:47].astype(float)  # pixels 8 and 55 of both axes
-        first, last = inner[:, (0, 1), (0, 0), (0, 0)], inner[:, (0, 1), (1, 1), (1, 1)]
-        pixel = (last - first) / 47
-        seen.append((first + last) / 2)
-        return (points - first[:, None]) / pixel[:, None] / 64 + 8.5 / 64
+        inner = views[:, :2, 16:48:31, 16:48:31].astype(float)  # pixels 16 and 47 of both axes
+        corner, right, below = inner[..., 0, 0], inner[..., 0, 1], inner[..., 1, 0]
+        axes = np.stack([right - corner, below - corner], axis=-1) / 31  # of the view, in the photo
+        seen.append((right + below) / 2)
+        turns.append(np.degrees(np.arctan2(axes[:, 1, 0], axes[:, 0, 0])))
+        there = np.linalg.solve(axes[:, None], (points - corner[:, None])[..., None])[..., 0]
+        return (there + 16.5) / 64
 
     off = box_of_points(points) + (25, 5, 40, 30)
-    predictor = Predictor(forward, description, looks=3)
+    predictor = Predictor(forward, description, looks=4)
     (found,) = predictor.locate([(photo, off)])
-    np.testing.assert_allclose(found, points, atol=1.5)
+    np.testing.assert_allclose(found, points, atol=2)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    assert [len(centres) for centres in seen] == [1, 1, 1]
+    assert [len(centres) for centres in seen] == [1, 1, 1, 1]
     assert np.abs(seen[0] - middle).max() > 20
-    np.testing.assert_allclose(seen[1:], [[middle]] * 2, atol=1.5)
+    np.testing.assert_allclose(seen[1:], [[middle]] * 3, atol=2)
+    np.testing.assert_allclose(np.abs(np.ravel(turns)), [0, 0, 8, 8], atol=1)
+    assert turns[2] * turns[3] < 0
 
 
 def test_points_that_frame_nothing(checkpoints: dict[str, Path], description: dict) -> None:
@@ -281,6 +285,9 @@ def test_wrong_settings_of_a_predictor(
         (lambda c: c["facekp"].update(view=torch.zeros(1).expand(2**40)), "not one of facekp"),
         (lambda c: c["facekp"].update(more=without_end()), "not one of facekp"),
         (lambda c: larger_than_the_file(c), "more weights than the file holds"),
+        (lambda c: model_of(c).update(input_size=[16000, 16000]), "an input of .16000, 16000."),
+        (lambda c: model_of(c).update(channels=[1] * 50_000), "more than 64 layers"),
+        (lambda c: c["state_dict"].update({"network.a": torch.zeros(2).to_sparse()}), "not one of"),
     ],
 )
 def test_broken_descriptions_are_refused(
@@ -292,6 +299,10 @@ def test_broken_descriptions_are_refused(
     face = (np.zeros((64, 64, 3), dtype=np.uint8), np.array([8.0, 8, 56, 56]))
     with pytest.raises(FacekpError, match=message):
         Predictor.load(tmp_path / "a.ckpt").locate([face])
+
+
+def model_of(state: dict) -> dict:
+    return state["facekp"]["config"]["model"]
 
 
 def without_end() -> list:

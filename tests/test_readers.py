@@ -56,6 +56,8 @@ def test_asf_with_more_columns(tmp_path: Path) -> None:
         (lambda t: t.replace("\t7 \t", "\tseven \t", 1), r"\.asf:11: not a point"),
         (lambda t: t.replace("\t7 \t", "\t9 \t", 1), r"\.asf:11: point 7 expected, found 9"),
         (lambda t: nan_in_line(t, 10), r"\.asf:10: point 6 is not finite"),
+        (lambda t: nan_in_line(t, 10).replace("nan", "1e308"), "point 6 is far outside"),
+        (lambda t: t + "#" * 1_000_000, "more than 1,000,000 bytes"),
         (
             lambda t: t.replace("01-1m.jpg", "../01-1m.jpg"),
             "must be a file name in the same folder",
@@ -154,6 +156,10 @@ def test_xml_round_trip_counts_from_zero(tmp_path: Path) -> None:
             "document type declaration is not allowed",
         ),
         (lambda t: t.replace("<images>", "<a>" * 50 + "<images>"), "nested too deep"),
+        (lambda t: t.replace("width='100'", "width='1e-20'"), "a box of size"),
+        (lambda t: t.replace("x='", "x='99999999", 1), "is far out"),
+        (lambda t: t.replace("afw/a_1.jpg", "a&#10;error: b.jpg"), r"x\.xml:5: .*'a\\nerror"),
+        (lambda t: t.replace("<part name='07'", "<box/><part name='07'"), "<box> inside <box>"),
     ],
 )
 def test_broken_xml(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
@@ -215,6 +221,15 @@ def test_exif_turns_photos_but_not_data(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.jpg").shape == (48, 64, 3)
     assert read_image(tmp_path / "a.jpg", upright=True).shape == (64, 48, 3)
     assert image_size(tmp_path / "a.jpg") == (48, 64)
+
+
+def test_no_other_program_is_run_for_an_image(tmp_path: Path) -> None:
+    # Pillow gives PostScript to Ghostscript, whatever the file's name.
+    (tmp_path / "photo.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    )
+    with pytest.raises(DataError, match=r"photo\.jpg: not a readable image"):
+        read_image(tmp_path / "photo.jpg")
 
 
 def test_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

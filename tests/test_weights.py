@@ -22,6 +22,8 @@ from facekp.weights import SHIPPED
 
 from .conftest import ROOT
 
+FIGURES = {"ibug68": (0.0323, 2.25), "ibug68_large": (0.0315, 2.20)}
+"""NME and MAE in px of the networks that come along, on their validation faces."""
 Run = Callable[..., tuple[float, Path]]
 
 
@@ -73,21 +75,25 @@ def test_weights_that_cannot_be_started_from(
         run("start", f"init_from={tmp_path / name}")
 
 
-def test_the_network_that_comes_along_needs_nothing_else(tmp_path: Path) -> None:
-    assert SHIPPED.stat().st_size <= 8e6
+@pytest.mark.parametrize("name", FIGURES)
+def test_networks_that_come_along_need_nothing_else(name: str) -> None:
+    assert SHIPPED[name].stat().st_size <= 8e6
     box = np.array([[60.0, 50.0, 190.0, 180.0]])
-    (face,) = Predictor.load()(ROOT / "docs/astronaut.webp", box)
+    (face,) = Predictor.load(name)(ROOT / "docs/astronaut.webp", box)
     regions = {name: face.keypoints[list(at)] for name, at in IBUG68.groups.items()}
     assert regions["right_eye"][:, 0].max() < regions["left_eye"][:, 0].min()
     assert regions["left_eye"][:, 1].max() < regions["outer_mouth"][:, 1].min()
 
 
-def test_figures_of_the_network_that_comes_along(real_data: Path) -> None:
-    predictor = Predictor.load()
+@pytest.mark.parametrize(("name", "nme", "mae_px"), [(n, *f) for n, f in FIGURES.items()])
+def test_figures_of_the_networks_that_come_along(
+    real_data: Path, name: str, nme: float, mae_px: float
+) -> None:
+    predictor = Predictor.load(name)
     datamodule = trained_on(predictor.description, str(real_data))
     assert datamodule.fingerprint() == predictor.description["data_fingerprint"]
     faces = datamodule.splits["val"]
     found = np.stack(predictor.locate((face.load(3), face.bbox) for face in faces))
     figures = summary(image_errors(faces, found, predictor.points, IBUG68), 0.08).iloc[0]
-    assert figures["nme_interocular"] == pytest.approx(0.0323, abs=1e-4)
-    assert figures["mae_px"] == pytest.approx(2.25, abs=0.01)
+    assert figures["nme_interocular"] == pytest.approx(nme, abs=1e-4)
+    assert figures["mae_px"] == pytest.approx(mae_px, abs=0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import runpy
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from facekp import memory, training
 from facekp.data.imm import IMMDataModule
-from facekp.errors import ConfigError
+from facekp.errors import ConfigError, DataError
 from facekp.module import KeypointModule
 from tests.conftest import ROOT
 
@@ -46,8 +47,8 @@ TRAIN = [
     ("xyz=1", "xyz: there is no such setting here; +xyz=... would add it"),
     ("model.optimizer.lr=[1", "model.optimizer.lr=[1: cannot be read"),
     ("model.optimizer.lr=1,2", "add --multirun"),
-    ("model.optimizer.lr=-1", "model.optimizer.lr=-1: give a number above 0"),
-    ("model.optimizer.lr=fast", "model.optimizer.lr=fast: give a number above 0"),
+    ("model.optimizer.lr=-1", "model.optimizer.lr=-1: give a number at least 0"),
+    ("model.optimizer.lr=fast", "model.optimizer.lr=fast: give a number at least 0"),
     ("threshold=nan", "threshold=nan: give a number above 0"),
     ("seed=-1", "seed=-1: give a whole number, at least 0"),
     ("dataset.batch_size=0", "dataset.batch_size=0: give a whole number, at least 1"),
@@ -62,6 +63,18 @@ TRAIN = [
     ("data_dir=nowhere", "nowhere/imm_face_db: the data set is not here"),
     ("ckpt_path=no.ckpt", "there is no such file"),
     ("resume=nowhere", "not the folder of a run"),
+    ("trainer.max_epochs=null", "trainer.max_epochs=None: give a whole number, at least 1"),
+    ("trainer=null", "trainer"),
+    ("model=null", "model"),
+    ("~trainer", "error: trainer."),
+    ("callbacks=null", "callbacks=null"),
+    ("model.optimizer.lr=${foo}", "'foo' not found"),
+    ("name=${foo}", "'foo' not found"),
+    ("data_dir=${oc.env:NOPE}", "NOPE"),
+    ("hydra.run.dir=/proc/x", "/proc/x"),
+    ("dataset.square=no", "dataset.square=no: give true or false"),
+    ("model.input_size=[60000,80000]", "at most 4096 a side"),
+    ("dataset.num_workers=4096", "dataset.num_workers=4096: there are"),
     ("name=a/b", "no slash can be in it"),
 ]  # fmt: skip
 
@@ -99,6 +112,38 @@ def test_predict(said: Callable[..., str], imm_data: Path, argument: str, messag
     assert "\n" not in line
 
 
+def test_a_link_that_leads_nowhere(said: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    assert "cannot be made" in said("train.py", f"runs_dir={tmp_path / 'link'}")
+
+
+@pytest.mark.parametrize("text", ["", "{", "- [1]", "a: b"])
+def test_a_run_that_does_not_say_what_it_was(
+    said: Callable[..., str], tmp_path: Path, text: str
+) -> None:
+    for name in ("multirun.yaml", ".hydra/overrides.yaml"):
+        (tmp_path / ".hydra").mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        line = said("train.py", f"resume={tmp_path}")
+        assert "does not say what was started" in line
+        (tmp_path / name).unlink()
+
+
+def test_a_cache_that_cannot_be_written(run: Run) -> None:
+    with pytest.raises(DataError, match=r"/proc/.* cannot be written .*dataset\.cache_dir="):
+        run("r", "dataset.cache_dir=/proc/cache")
+
+
+def test_a_broken_image_is_named_by_loader_processes_too(
+    run: Run, imm_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(imm_data / "imm_face_db", tmp_path / "imm_face_db")
+    image = next((tmp_path / "imm_face_db").glob("02-*.jpg"))
+    image.write_bytes(image.read_bytes()[:3000])
+    with pytest.raises(DataError, match=f"{image.name}: the image cannot be decoded"):
+        run("r", f"data_dir={tmp_path}", "dataset.cache=off", "dataset.num_workers=1")
+
+
 def test_output_that_cannot_be_written(said: Callable[..., str]) -> None:
     assert "cannot be made" in said("train.py", "runs_dir=/proc/runs")
 
@@ -126,8 +171,8 @@ def test_a_batch_that_does_not_fit(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 def test_more_workers_than_cores_are_named(
     imm_data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module = IMMDataModule(data_dir=imm_data, input_size=(16, 16), num_workers=4096, cache="memory")
+    module = IMMDataModule(data_dir=imm_data, input_size=(16, 16), num_workers=64, cache="memory")
     module.setup()
     with caplog.at_level(logging.WARNING):
         module.train_dataloader()
-    assert "dataset.num_workers=4096: more than the" in caplog.text
+    assert "dataset.num_workers=64: more than the" in caplog.text

@@ -16,6 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from facekp.errors import DataError
+from facekp.files import read_text
+
+MAX_RATIO = 100.0
+"""Points further out, in sides of the image, are mistakes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,9 @@ def read_asf(path: str | Path, count: int = 58) -> AsfShape:
             raise DataError(path, problem, remedy, line) from error
         if not (math.isfinite(x) and math.isfinite(y)):
             raise DataError(path, f"point {index} is not finite: {x}, {y}", remedy, line)
+        if max(abs(x), abs(y)) > MAX_RATIO:
+            problem = f"point {index} is far outside the image: {x:g}, {y:g}"
+            raise DataError(path, problem, remedy, line)
         if stated != index:
             raise DataError(path, f"point {index} expected, found {stated}", remedy, line)
         ratios[index] = x, y
@@ -114,11 +121,6 @@ def write_asf(
 
 def _data_rows(path: Path) -> list[tuple[int, str]]:
     """(line number, text) of the rows that are neither blank nor comment."""
-    try:
-        text = path.read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
-    rows = (
-        (number, line.partition("#")[0].strip()) for number, line in enumerate(text.split("\n"), 1)
-    )
+    lines = read_text(path).split("\n")
+    rows = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
     return [(number, line) for number, line in rows if line]

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from rich.progress import track
 
-from facekp.data.folders import whole_folder
+from facekp.data.folders import made_folder, whole_folder
 from facekp.data.records import FaceRecord
 from facekp.errors import ConfigError, DataError
 from facekp.files import write_text
@@ -65,7 +65,7 @@ def unreadable(records: Sequence[FaceRecord], folder: Path | None) -> dict[FaceR
     checked = in_threads(fault, len(records), "checking images")
     found = {index: error for index, error in enumerate(checked) if error is not None}
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(kept.parent)
         rows = [[at, str(e.path), e.problem, e.remedy, e.line] for at, e in found.items()]
         write_text(kept, json.dumps(rows))
     return {records[at]: error for at, error in found.items()}

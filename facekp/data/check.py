@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from facekp.config import one_line_errors
@@ -39,22 +38,22 @@ def main(arguments: list[str]) -> None:
         DataError: a data set that cannot be read at all.
     """
     logging.getLogger("facekp").setLevel(logging.ERROR)  # the table names what was left out
-    try:
-        given = OmegaConf.merge(SETTINGS, OmegaConf.from_dotlist(arguments))
-    except OmegaConfBaseException as error:
-        known = ", ".join(f"{name}=" for name in SETTINGS)
-        raise ConfigError(f"{' '.join(arguments)}: {known} are all settings") from error
-    unknown = given.keys() - SETTINGS.keys()
-    if unknown:
-        raise ConfigError(f"{', '.join(map(str, unknown))}: choose data_dir= or output=")
+    given = dict(SETTINGS)
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if name not in SETTINGS or not value:
+            raise ConfigError(f"{argument}: give data_dir=FOLDER or output=FOLDER")
+        given[name] = value
     checked = 0
     for kind in (IMMDataModule, IBUGDataModule):
-        if (Path(given.data_dir) / kind.source.folder_name).is_dir():
-            datamodule = kind(data_dir=given.data_dir, input_size=(64, 64), on_error="skip")
-            datamodule.setup()
+        if (Path(given["data_dir"]) / kind.source.folder_name).is_dir():
+            datamodule = kind(data_dir=given["data_dir"], input_size=(64, 64), on_error="skip")
+            datamodule.read()
+            if not any(datamodule.splits.values()) and not datamodule.problems:
+                raise DataError(datamodule.folder, "there is no face in it", "restore the data set")
             found = find_all(datamodule.splits, datamodule.scheme)
             rows = listed(datamodule.problems or [], found)
-            folder = output_folder(str(given.output))
+            folder = output_folder(given["output"])
             path = folder / f"{datamodule.scheme.name}.csv"
             write_text(path, rows.to_csv(index=False))
             about = datamodule.describe()
@@ -63,7 +62,7 @@ def main(arguments: list[str]) -> None:
             print(f"{len(rows)} findings: {path}, {page}")
             checked += 1
     if not checked:
-        raise ConfigError(f"data_dir={given.data_dir}: no data set that facekp knows is in it")
+        raise ConfigError(f"data_dir={given['data_dir']}: no data set that facekp knows is in it")
 
 
 def listed(problems: Sequence[DataError], found: Sequence[Finding]) -> pd.DataFrame:
@@ -81,12 +80,12 @@ def listed(problems: Sequence[DataError], found: Sequence[Finding]) -> pd.DataFr
 
 def show(found: pd.DataFrame, title: str, most: int = 12) -> None:
     """Print the first of each kind, and how many more there are."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for name in COLUMNS[:4]:
         table.add_column(name, overflow="fold")
     for kind, own in found.groupby("kind", sort=False):
         for row in own[COLUMNS[:4]].head(most).to_numpy():
-            table.add_row(*map(str, row))
+            table.add_row(*(escape(str(cell)) for cell in row))
         if len(own) > most:
             table.add_row(str(kind), f"{len(own) - most} more", "", "")
     Console().print(table)

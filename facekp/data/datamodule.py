@@ -14,11 +14,11 @@ import numpy as np
 import platformdirs
 import pytorch_lightning as L
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from facekp.augmentation import Augmentation
 from facekp.data.cache import unreadable
-from facekp.data.dataset import Batch, EpochSampler, KeypointDataset, View
+from facekp.data.dataset import Batch, EpochSampler, Key, KeypointDataset, View
 from facekp.data.records import FaceRecord
 from facekp.data.sources import Source
 from facekp.errors import ConfigError, DataError
@@ -28,6 +28,22 @@ from facekp.landmarks import LandmarkScheme
 log = logging.getLogger(__name__)
 
 Splits = dict[str, list[FaceRecord]]
+
+
+class _Handed(Dataset[Batch]):
+    """A data set whose own errors are handed over: torch would rebuild them from their text."""
+
+    def __init__(self, dataset: KeypointDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitems__(self, keys: Sequence[Key]) -> Batch | DataError:
+        try:
+            return self.dataset.__getitems__(keys)
+        except DataError as error:
+            return error
 
 
 class PortionedLoader(DataLoader[Batch]):
@@ -43,7 +59,7 @@ class PortionedLoader(DataLoader[Batch]):
     """
 
     def __init__(self, dataset: KeypointDataset, batch_size: int, at_once: int, **settings: Any):
-        super().__init__(dataset, batch_size=batch_size * at_once, **settings)
+        super().__init__(_Handed(dataset), batch_size=batch_size * at_once, **settings)
         self.portion = batch_size
 
     def __len__(self) -> int:
@@ -51,6 +67,8 @@ class PortionedLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # an iterator is enough
         for batch in super().__iter__():
+            if isinstance(batch, DataError):
+                raise batch
             for start in range(0, len(batch["index"]), self.portion):
                 yield {name: v[start : start + self.portion] for name, v in batch.items()}
 
@@ -173,16 +191,33 @@ class FaceDataModule(L.LightningDataModule, ABC):
         self.source.require(self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the annotations; images are decoded when a loader is first asked for."""
+        """Read the annotations; images are decoded when a loader is first asked for.
+
+        Raises:
+            ConfigError: no face to train or none to validate with.
+            DataError: an entry is broken, where that is to stop all.
+        """
         if self.splits:
             return
+        self.read()
+        for name in ("train", "val"):
+            if not self.splits.get(name):
+                raise ConfigError(self._no_faces(name))
+        log.info(self.describe())
+
+    def _no_faces(self, split: str) -> str:
+        problems = self.problems or []
+        out = f"; {len(problems)} entries were left out, first {problems[0]}" if problems else ""
+        return f"{self.folder}: the {split} split has no faces{out}"
+
+    def read(self) -> None:
+        """Read `splits`, which may come out empty."""
         splits = self.read_splits()
         if self.problems is not None:
             splits = self._readable(splits, self.problems)
             for problem in self.problems:
                 log.warning(f"left out: {problem}")
         self.splits = splits
-        log.info(self.describe())
 
     def _readable(self, splits: Splits, problems: list[DataError]) -> Splits:
         """The records whose images can be decoded."""

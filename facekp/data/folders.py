@@ -8,6 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from facekp.errors import DataError
+
+
+def made_folder(folder: Path) -> Path:
+    """A folder, made if need be.
+
+    Raises:
+        DataError: it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_place(folder, error) from error
+    return folder
+
+
+def _no_place(folder: Path, error: OSError) -> DataError:
+    remedy = "choose another (FACEKP_CACHE_DIR or dataset.cache_dir=, data_dir= of a download)"
+    return DataError(folder, f"cannot be written ({error.strerror})", remedy)
+
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
@@ -15,8 +35,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     Of several jobs that fill the same one at once, the first to finish gives it its content.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    made_folder(folder.parent)
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    except OSError as error:
+        raise _no_place(folder.parent, error) from error
     try:
         yield scratch
         try:

@@ -91,7 +91,7 @@ def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[
     records = []
     for face in read_dlib_xml(xml, IBUG68.count, problems):
         image = xml.parent / face.file
-        if not image.is_file():
+        if not _is_file(image):
             remedy = "unpack the whole archive, or remove the entry"
             error = DataError(xml, f"the image {face.file} is missing", remedy, face.line)
             leave_out(error, problems)
@@ -109,6 +109,13 @@ def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[
             )
         )
     return records
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 class IBUGDataModule(FaceDataModule):

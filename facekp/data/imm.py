@@ -25,7 +25,7 @@ from facekp.data.datamodule import FaceDataModule, Splits
 from facekp.data.download import IMM_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
 from facekp.data.sources import IMM
-from facekp.errors import ConfigError, DataError, leave_out
+from facekp.errors import DataError, leave_out
 from facekp.geometry import whole_image_box
 from facekp.imaging import image_size
 from facekp.landmarks import IMM58
@@ -114,14 +114,16 @@ class IMMDataModule(FaceDataModule):
         splits: Splits = {"train": [], "val": []}
         for record in read_imm(self.folder, self.problems):
             splits["val" if int(record.group) in self.val_people else "train"].append(record)
-        people = sorted({r.group for records in splits.values() for r in records})
-        for name, records in splits.items():
-            if not records:
-                raise ConfigError(
-                    f"dataset.val_people={sorted(self.val_people)}: the {name} split has no faces; "
-                    f"the people in {self.folder} are {', '.join(people)}"
-                )
         return splits
+
+    def _no_faces(self, split: str) -> str:
+        people = sorted({r.group for records in self.splits.values() for r in records})
+        if not people:
+            return super()._no_faces(split)
+        return (
+            f"dataset.val_people={sorted(self.val_people)}: the {split} split has no faces; "
+            f"the people in {self.folder} are {', '.join(people)}"
+        )
 
     def describe(self) -> str:
         """One line about what was found."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from facekp.errors import DataError
+from facekp.files import read_text
+from facekp.geometry import MAX_PIXEL
 
 _REMEDY = "a .pts file has `n_points: K`, `{`, K rows `x y` and `}`"
 
@@ -24,10 +26,7 @@ def read_pts(path: str | Path, count: int = 68) -> np.ndarray:
             with file and line.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="ascii", errors="replace").split("\n")
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    lines = read_text(path).split("\n")
     rows = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     texts = [text for _, text in rows]
     if "{" not in texts or texts[-1] != "}":
@@ -53,6 +52,8 @@ def read_pts(path: str | Path, count: int = 68) -> np.ndarray:
             raise DataError(path, f"not a point: {text[:60]!r}", _REMEDY, line) from error
         if not (math.isfinite(x) and math.isfinite(y)):
             raise DataError(path, f"point {index} is not finite: {text[:60]!r}", _REMEDY, line)
+        if max(abs(x), abs(y)) > MAX_PIXEL:
+            raise DataError(path, f"point {index} is far out: {text[:60]!r}", _REMEDY, line)
         points[index] = x, y
     return points - 1.0
 

@@ -54,13 +54,22 @@ def find_all(splits: Splits, scheme: LandmarkScheme) -> list[Finding]:
     split_of = {id(record): name for name, records in splits.items() for record in records}
     found = [*same_name(every), *same_file(every), *far_points(labelled)]
     found += unlike_twins(labelled, scheme)
-    if len(labelled) >= 8:
-        faces = _Faces(labelled, scheme)
+    flat = [one for one in labelled if not _spread(one, scheme)]
+    found += [Finding("odd shape", one, "its points lie on one spot") for one in flat]
+    spread = [one for one in labelled if one not in flat]
+    if len(spread) >= 8:
+        faces = _Faces(spread, scheme)
         turned = [*faces.swapped(), *faces.out_of_order()]
         known = {one.record for one in turned}
         found += [*turned, *(one for one in faces.odd() if one.record not in known)]
         found += faces.alike(split_of)
     return found
+
+
+def _spread(record: FaceRecord, scheme: LandmarkScheme) -> bool:
+    """Whether a face's points, and its eyes, lie apart."""
+    points = np.asarray(record.keypoints, dtype=float)
+    return bool(np.ptp(points, axis=0).min() > 0 and scheme.interocular(points) > 0)
 
 
 def same_name(records: Iterable[FaceRecord]) -> Iterator[Finding]:
@@ -96,7 +105,7 @@ def far_points(records: Iterable[FaceRecord]) -> Iterator[Finding]:
         worst = out.max(axis=1)
         if worst.max() > FAR * side:
             share = worst.max() / side
-            detail = f"point {worst.argmax()} lies {share:.2f} sides of the box outside it"
+            detail = f"point {worst.argmax()} lies {share:.3g} sides of the box outside it"
             yield Finding("far point", record, detail)
 
 
@@ -117,7 +126,7 @@ def unlike_twins(records: Iterable[FaceRecord], scheme: LandmarkScheme) -> Itera
         away = np.linalg.norm(record.keypoints - expected, axis=1)
         side = (record.bbox[2:] - record.bbox[:2]).mean()
         if away.max() > TWINS * side:
-            detail = f"point {away.argmax()} is {away.max() / side:.2f} sides of the box away"
+            detail = f"point {away.argmax()} is {away.max() / side:.3g} sides of the box away"
             yield Finding("twin", record, f"{detail} from the original's, mirrored", original)
         elif _likeness(record.load(1), original.load(1)[:, ::-1]) < ALIKE:
             yield Finding("twin", record, "its pixels are not the original's, mirrored", original)
@@ -155,7 +164,8 @@ class _Faces:
     def __init__(self, records: list[FaceRecord], scheme: LandmarkScheme) -> None:
         self.records, self.scheme = records, scheme
         self.shapes = np.stack([np.asarray(r.keypoints, dtype=float) for r in records])
-        mean = self.shapes[0]
+        size = self.shapes.std(axis=(1, 2), keepdims=True)
+        mean = np.median((self.shapes - self.shapes.mean(axis=1, keepdims=True)) / size, axis=0)
         for _ in range(4):
             laid, _ = lay(self.shapes, mean)
             mean = np.median(laid, axis=0)

@@ -30,6 +30,8 @@ from facekp.geometry import Size
 from facekp.landmarks import IBUG68, IMM58
 
 _VERSION = 1  # of the drawings; a change makes new folders
+MOST = 20_000
+"""Of people or photos."""
 
 _IMM_SIZE: Size = (480, 640)
 _IMM_YAWS = (0.0, 0.0, -30.0, 30.0, 0.0, 0.0)
@@ -186,6 +188,12 @@ def _drawn_dir(settings: dict[str, Any], name: str) -> Path:
     return root / f"synthetic-{_VERSION}" / name
 
 
+def _check_number(name: str, value: object, least: int) -> None:
+    """A checkpoint may ask for drawn faces: it names no other folder, and asks for no million."""
+    if type(value) is not int or not least <= value <= MOST:
+        raise ConfigError(f"dataset.{name}={value}: give a whole number from {least} to {MOST}")
+
+
 class SyntheticIMMDataModule(IMMDataModule):
     """Drawn faces in IMM's format, drawn once into the cache folder.
 
@@ -196,10 +204,8 @@ class SyntheticIMMDataModule(IMMDataModule):
     """
 
     def __init__(self, *, people: int = 40, faces_seed: int = 0, **settings) -> None:
-        if people < 2:
-            raise ConfigError(
-                f"dataset.people={people}: at least 2 are needed, to train and validate"
-            )
+        _check_number("people", people, 2)
+        _check_number("faces_seed", faces_seed, 0)
         settings["data_dir"] = _drawn_dir(settings, f"imm-{people}-{faces_seed}")
         super().__init__(**settings)
         self.people, self.faces_seed = people, faces_seed
@@ -221,10 +227,8 @@ class SyntheticIBUGDataModule(IBUGDataModule):
     """
 
     def __init__(self, *, count: int = 400, faces_seed: int = 0, **settings) -> None:
-        if count < 16:
-            raise ConfigError(
-                f"dataset.count={count}: at least 16 are needed, to train and validate"
-            )
+        _check_number("count", count, 16)
+        _check_number("faces_seed", faces_seed, 0)
         settings["data_dir"] = _drawn_dir(settings, f"ibug-{count}-{faces_seed}")
         super().__init__(**settings)
         self.count, self.faces_seed = count, faces_seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from facekp.models.base import CoordinateLinear, KeypointNetwork
 from facekp.models.pooling import make_pool
+
+MAX_LAYERS = 64
+"""Of each kind: a stranger's checkpoint could ask for a million."""
 
 
 class ConvNet(KeypointNetwork):
@@ -49,6 +53,8 @@ class ConvNet(KeypointNetwork):
         sigmoid: bool,
     ) -> None:
         super().__init__()
+        if max(len(channels), len(hidden)) > MAX_LAYERS:
+            raise ValueError(f"more than {MAX_LAYERS} layers")
         kernel_sizes = _for_each(kernel_sizes, len(channels), "kernel_sizes")
         paddings = _for_each(paddings, len(channels), "paddings")
         unknown = [number for number in pool_after if not 1 <= number <= len(channels)]
@@ -78,9 +84,9 @@ class ConvNet(KeypointNetwork):
         self.head = nn.Sequential(*head)
 
     def _flat_size(self, input_size: Sequence[int], in_channels: int) -> int:
-        try:
-            with torch.no_grad():
-                return self.features(torch.zeros(1, in_channels, *input_size)).numel()
+        try:  # shapes alone: a large input would take its memory
+            features = copy.deepcopy(self.features).to("meta")
+            return features(torch.zeros(1, in_channels, *input_size, device="meta")).numel()
         except RuntimeError as error:
             size = "x".join(map(str, input_size))
             raise ValueError(

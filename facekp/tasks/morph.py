@@ -11,14 +11,14 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from facekp.detection import Detector
 from facekp.draw import save
 from facekp.errors import ConfigError, DataError
 from facekp.geometry import Size, apply_map
 from facekp.given import GivenFaces
-from facekp.imaging import read_image
+from facekp.imaging import open_image, read_image
 from facekp.landmarks import LandmarkScheme
 from facekp.morph import Morph, Posed, filling_zoom, frame_map, mean_face, pose
 from facekp.predictor import Predictor
@@ -244,7 +244,7 @@ def _name(file: Path) -> list[tuple[int, int, str]]:
 def _date(file: Path) -> str:
     """When a photo was taken, by its EXIF; else when the file was last changed."""
     try:
-        with Image.open(file) as image:
+        with open_image(file) as image:
             exif = image.getexif()
             taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
             taken = taken or exif.get(ExifTags.Base.DateTime)

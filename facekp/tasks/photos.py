@@ -101,9 +101,8 @@ def photos(
     done = len(files) - len(work.failed)
     print(f"{total} faces in {done} files: {work.folder / 'predictions.csv'}")
     if work.failed:
-        raise FacekpError(
-            f"{len(work.failed)} of {len(files)} files left out: " + " | ".join(work.failed)
-        )
+        named = " | ".join(work.failed[:5]) + (" | ..." if len(work.failed) > 5 else "")
+        raise FacekpError(f"{len(work.failed)} of {len(files)} files left out: {named}")
 
 
 def find_inputs(given: str | Sequence[str] | None) -> list[Path]:
@@ -172,6 +171,8 @@ class _Work:
         """Whatever goes wrong with one file is said, and the others go on."""
         try:
             yield
+        except ConfigError:
+            raise  # of the network, or of a setting: no file's fault
         except Exception as error:
             text = str(error) if isinstance(error, DataError) else f"{file}: {error!r}"
             self.failed.append(text)
@@ -188,6 +189,8 @@ class _Work:
                     print(f"{file}: only the first of its {count} images is looked at")
         try:
             found = self.faces(read)
+        except ConfigError:
+            raise
         except Exception:  # one of them; each for itself
             found = []
             for entry in list(read):
