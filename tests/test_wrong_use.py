@@ -173,6 +173,6 @@ def test_more_workers_than_cores_are_named(
 ) -> None:
     module = IMMDataModule(data_dir=imm_data, input_size=(16, 16), num_workers=64, cache="memory")
     module.setup()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="facekp"):
         module.train_dataloader()
     assert "dataset.num_workers=64: more than the" in caplog.text
