@@ -167,7 +167,8 @@ def one_line_errors() -> Iterator[None]:
     except FacekpError as error:
         raise SystemExit(f"error: {error}") from None
     except OmegaConfBaseException as error:  # e.g. ${a name} that is none
-        raise SystemExit(f"error: {error.full_key}: {str(error).splitlines()[0]}") from None
+        place = f"{error.full_key}: " if error.full_key else ""
+        raise SystemExit(f"error: {place}{str(error).splitlines()[0]}") from None
 
 
 def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:

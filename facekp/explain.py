@@ -55,9 +55,12 @@ def in_one_line(error: Exception, config_name: str, arguments: Sequence[str]) ->
     """
     text = str(error)
     if isinstance(error, OverrideParseException):
+        if "=" not in error.override:
+            example = "input=photo.jpg" if config_name == "predict" else "experiment=part1"
+            return f"{error.override}: settings are given as name=value, e.g. {example}"
         reason = text.splitlines()[0]
         return f"{error.override}: cannot be read ({reason}); quote what the shell or Hydra takes"
-    if option := re.search(r"Could not find '(.+)/(.+)'", text):
+    if option := re.search(r"Could not find '(.+)/(.*)'", text):
         group, name = option.groups()
         there = re.findall(r"^\t(\S+)$", text.partition("Config search path")[0], re.MULTILINE)
         return f"{group}={name}: there is no such file in conf/; choose one of {', '.join(there)}"

@@ -91,6 +91,7 @@ def test_train(said: Callable[..., str], imm_data: Path, argument: str, message:
 
 PREDICT = [
     ("task=dance", "task=dance: there is no such file in conf/; choose one of evaluate, "),
+    ("photo.jpg", "photo.jpg: settings are given as name=value, e.g. input=photo.jpg"),
     ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
     ("input=nowhere.jpg", "nowhere.jpg"),
     ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
