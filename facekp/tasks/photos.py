@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import glob
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from facekp.detection import Detector
 from facekp.draw import draw_points, save
 from facekp.errors import ConfigError, DataError, FacekpError
 from facekp.given import GivenFaces
-from facekp.imaging import frame_count, read_image
+from facekp.imaging import MAX_PIXELS, frame_count, image_size, read_image
 from facekp.predictor import Face, Predictor
 from facekp.tasks.common import output_folder, with_progress
 from facekp.video import VideoWriter
@@ -160,7 +160,7 @@ class _Work:
         """Everything, photos first."""
         videos = [file for file in files if file.suffix.lower() in VIDEOS]
         stills = [file for file in files if file not in videos]
-        for chunk in _chunks(with_progress(stills, len(stills), "photos")):
+        for chunk in _chunks(with_progress(stills, len(stills), "photos"), _pixels):
             yield from self.photos(chunk)
         for video in videos:
             with self.reported(video):
@@ -251,11 +251,26 @@ class _Work:
         return name
 
 
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    """Lists of up to `CHUNK` items."""
-    stream = iter(items)
-    while chunk := list(islice(stream, CHUNK)):
+def _chunks(items: Iterable[T], pixels: Callable[[T], int] = lambda _: 0) -> Iterator[list[T]]:
+    """Lists of up to `CHUNK` items that together have no more pixels than one photo may have."""
+    chunk: list[T] = []
+    held = 0
+    for item in items:
+        own = pixels(item)
+        if chunk and (len(chunk) == CHUNK or held + own > MAX_PIXELS):
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(item)
+        held += own
+    if chunk:
         yield chunk
+
+
+def _pixels(file: Path) -> int:
+    try:
+        return math.prod(image_size(file))
+    except DataError:
+        return 0  # reading it will say what is wrong
 
 
 def annotate(image: np.ndarray, faces: Sequence[Face], predictor: Predictor) -> np.ndarray:
