@@ -132,6 +132,8 @@ def use_xml(path: Path) -> None:
         assert not Path(face.file).is_absolute()
         assert ".." not in Path(face.file).parts
         warp(FACE[0], View((32, 32), 1, 1.2, True).map(face.bbox), (32, 32), 1)
+    for error in problems:
+        raise error
 
 
 def csv_seeds(folder: Path) -> list[bytes]:
