@@ -75,7 +75,7 @@ def write_check(
     write_page(
         path,
         f"{scheme.name}: {len(frame)} findings",
-        f"{description} In the thumbnails the subject's right side is red, the left one green; "
+        f"{description}. In the thumbnails the subject's right side is red, the left one green; "
         "a yellow dot is the first point of its part.",
         "",
         {str(kind): str(count) for kind, count in frame["kind"].value_counts(sort=False).items()},
