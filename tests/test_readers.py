@@ -15,7 +15,7 @@ from facekp.data.ibug import read_ibug
 from facekp.data.imm import read_imm
 from facekp.data.pts import read_pts, write_pts
 from facekp.errors import DataError
-from facekp.imaging import image_size, read_image
+from facekp.imaging import frame_count, image_size, read_image
 from facekp.landmarks import IMM58
 
 PATHS = [(chain, name in IMM58.closed) for name, chain in IMM58.groups.items()]
@@ -230,6 +230,17 @@ def test_no_other_program_is_run_for_an_image(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"photo\.jpg: not a readable image"):
         read_image(tmp_path / "photo.jpg")
+
+
+def test_tiff_whose_second_page_has_no_size(tmp_path: Path) -> None:
+    pages = [Image.new("L", (8, 8)) for _ in range(2)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert frame_count(tmp_path / "a.tif") == 2
+    content = (tmp_path / "a.tif").read_bytes()
+    width = content.rfind((256).to_bytes(2, "little") + (4).to_bytes(2, "little"))  # tag and type
+    (tmp_path / "a.tif").write_bytes(content[:width] + b"\xff" + content[width + 1 :])
+    with pytest.raises(DataError, match=r"a\.tif: its pages cannot be counted \(Missing dim"):
+        frame_count(tmp_path / "a.tif")
 
 
 def test_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
