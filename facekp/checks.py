@@ -100,8 +100,8 @@ def _check_kinds(cfg: DictConfig) -> None:
     for name, bound in _NUMBERS.items():
         value = _given(cfg, name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        high = number and (value >= 0 if bound == "at least 0" else value > 0)
-        if value is not _NOTHING and not (high and math.isfinite(value)):
+        fits = number and (value >= 0 if bound == "at least 0" else value > 0)
+        if value is not _NOTHING and not (fits and math.isfinite(value)):
             raise ConfigError(f"{name}={value}: give a number {bound}")
     for name, example in _LISTS.items():
         value = _given(cfg, name)

@@ -390,6 +390,7 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
         DataError: no such file, or not a checkpoint of facekp.
         ConfigError: a configuration that facekp does not build.
     """
+    path = located(path)
     checkpoint, description = read_checkpoint(path)
     try:
         model = dict(description["config"]["model"])
@@ -408,7 +409,7 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
         with torch.device("meta"):
             empty = build_network(model, len(description["points"]))
         empty.load_state_dict({name: value.to("meta") for name, value in weights.items()})
-        if sum(value.nbytes for value in weights.values()) > located(path).stat().st_size:
+        if sum(value.nbytes for value in weights.values()) > path.stat().st_size:
             raise RuntimeError("more weights than the file holds")
         network = build_network(model, len(description["points"]))
         network.load_state_dict(weights)

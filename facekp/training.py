@@ -73,8 +73,9 @@ def train(cfg: DictConfig) -> float:
     if cfg.trainer.gpus == 0:
         view, batch_size = datamodule.view, datamodule.batch_size
         needed = cfg.trainer.cpus * step_bytes(network, view.channels, view.size, batch_size)
-        if 0 < available() < needed:  # the system would end the process without a word
-            raise out_of_memory(cfg, f"{needed / 1e9:.1f} GB, {available() / 1e9:.1f} GB are free")
+        free = available()
+        if 0 < free < needed:  # the system would end the process without a word
+            raise out_of_memory(cfg, f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
         keep_freed_memory(needed)
     module = KeypointModule(
         network,
