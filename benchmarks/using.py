@@ -133,14 +133,14 @@ def some_faces(count: int) -> list[Face]:
     return faces
 
 
-def our_predictor(model: str, batch: int) -> Callable[[list[Face]], object]:
+def our_predictor(model: str, batch: int) -> Callable[[list[Face]], list[np.ndarray]]:
     """facekp's, from a checkpoint or an exported network."""
     from facekp.predictor import Predictor
 
     return Predictor.load(model, batch_size=batch).locate
 
 
-def dlib_predictor() -> Callable[[list[Face]], object]:
+def dlib_predictor() -> Callable[[list[Face]], list[np.ndarray]]:
     """The shape predictor of dlib.
 
     V. Kazemi, J. Sullivan, "One millisecond face alignment with an ensemble of regression trees",

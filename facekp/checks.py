@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from facekp.data.sources import SOURCES
 from facekp.devices import may_have_gpu
 from facekp.errors import ConfigError
+from facekp.weights import SHIPPED, located
 
 _WHOLE = {
     "seed": 0,
@@ -28,6 +29,8 @@ _WHOLE = {
     "model.scheduler.step_size": 1,
 }
 """Whole numbers, and the least that each may be."""
+_ONE_OR_LISTS = ("model.kernel_sizes", "model.paddings")
+"""One whole number, or a list of them."""
 _BOOLEANS = (
     "report", "dataset.square", "dataset.download", "trainer.compile", "model.pretrained",
     "model.sigmoid", "model.hidden_relu",
@@ -83,6 +86,10 @@ def check(cfg: DictConfig) -> None:
     _check_devices(cfg)
     if cfg.ckpt_path:
         _check_checkpoint(cfg.ckpt_path, Path(cfg.run_dir))
+    for name in ("init_from", "teacher"):
+        if cfg[name] and not located(cfg[name]).is_file():
+            there = ", ".join(SHIPPED)
+            raise ConfigError(f"{name}={cfg[name]}: there is no such file; or give one of {there}")
     source = SOURCES.get(str(cfg.dataset.get("_target_")).rpartition(".")[2])
     if source and not cfg.dataset.download:
         source.require(cfg.dataset.data_dir)
@@ -108,6 +115,11 @@ def _check_kinds(cfg: DictConfig) -> None:
         numbers = isinstance(value, ListConfig) and all(_whole(one) for one in value)
         if value is not _NOTHING and not numbers:
             raise ConfigError(f"{name}={value}: give a list of whole numbers, e.g. {example}")
+    for name in _ONE_OR_LISTS:
+        value = _given(cfg, name)
+        numbers = _whole(value) or (isinstance(value, ListConfig) and all(map(_whole, value)))
+        if value is not _NOTHING and not numbers:
+            raise ConfigError(f"{name}={value}: give a whole number, or a list of them")
     for name in _BOOLEANS:
         value = _given(cfg, name)
         if value is not _NOTHING and not isinstance(value, bool):

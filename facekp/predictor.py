@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
 
-from facekp.config import build_network
+from facekp.checkpoints import MAX_SIDE, load_network
 from facekp.data.cache import surroundings
 from facekp.data.dataset import View
 from facekp.detection import EXTENTS, Detector, DlibDetector, WholeImage, check_boxes
@@ -37,13 +36,10 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 Photo = str | Path | np.ndarray
 
-MAX_SIDE, MAX_SCALE = 4096, 100.0
-"""Of a network's input and of its face boxes: a stranger's file could ask for all memory."""
-MAX_NODES = 100_000
-"""Of a description: lists in lists can be far more than the file that holds them."""
+MAX_SCALE = 100.0
+"""Of a network's face boxes: a stranger's file could ask for all memory."""
 TURNS = (0.0, 8.0, -8.0)
 """Degrees by which a face's second, third, fourth look is turned."""
-_REMEDY = "give a best.ckpt or last.ckpt that train.py wrote"
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,105 +323,6 @@ class Predictor:
                 "checkpoint"
             )
         return points
-
-
-def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Contents and description of a checkpoint; nothing in it is built.
-
-    Raises:
-        DataError: no such file, or not a checkpoint of facekp.
-    """
-    path = located(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError("torch does not compress")  # what does may unpack to gigabytes
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(path, "no such checkpoint", _REMEDY) from error
-    except Exception as error:  # a broken pickle can raise anything
-        raise DataError(path, "not a checkpoint, or a broken one", _REMEDY) from error
-    description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
-    config = description.get("config") if isinstance(description, dict) else None
-    parts = [config.get(part) for part in ("model", "dataset")] if isinstance(config, dict) else []
-    weights: Any = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    whole = parts and all(isinstance(part, dict) for part in (*parts, weights))
-    if not whole or not _plain(description) or not all(map(_weight, weights.values())):
-        raise DataError(path, "a checkpoint, but not one of facekp", _REMEDY)
-    return checkpoint, cast("dict[str, Any]", description)
-
-
-def _weight(value: object) -> bool:
-    """Whether it is an ordinary tensor of numbers, or of counts."""
-    return (
-        isinstance(value, torch.Tensor)
-        and value.layout == torch.strided
-        and value.device.type == "cpu"
-        and not value.is_quantized
-        and (value.is_floating_point() or value.dtype == torch.int64)
-    )
-
-
-def _plain(value: Any) -> bool:
-    """Whether it is made of plain containers and values alone, and not without end."""
-    todo, count = [value], 0
-    while todo:
-        one = todo.pop()
-        count += 1
-        if isinstance(one, dict):
-            todo += [*one, *one.values()]
-        elif isinstance(one, list):
-            todo += one
-        elif not (one is None or isinstance(one, bool | int | float | str)):
-            return False
-        if count > MAX_NODES:
-            return False
-    return True
-
-
-def load_network(path: str | Path) -> tuple[KeypointNetwork, dict[str, Any]]:
-    """Network and description of a checkpoint; nothing but facekp's and torch's own is built.
-
-    Raises:
-        DataError: no such file, or not a checkpoint of facekp.
-        ConfigError: a configuration that facekp does not build.
-    """
-    path = located(path)
-    checkpoint, description = read_checkpoint(path)
-    try:
-        model = dict(description["config"]["model"])
-        if "pretrained" in model:
-            model["pretrained"] = False  # the weights are in the file
-        weights = {
-            name.removeprefix("network."): value
-            for name, value in checkpoint["state_dict"].items()
-            if name.startswith("network.")
-        }
-        if model["in_channels"] not in (1, 3) or max(model["input_size"]) > MAX_SIDE:
-            raise RuntimeError(
-                f"an input of {model['input_size']}, {model['in_channels']} channels"
-            )
-        # A small file can describe a network beyond all memory: first without any.
-        with torch.device("meta"):
-            empty = build_network(model, len(description["points"]))
-        empty.load_state_dict({name: value.to("meta") for name, value in weights.items()})
-        if sum(value.nbytes for value in weights.values()) > path.stat().st_size:
-            raise RuntimeError("more weights than the file holds")
-        network = build_network(model, len(description["points"]))
-        network.load_state_dict(weights)
-        if not all(value.isfinite().all() for value in weights.values()):
-            raise RuntimeError("some weights are not numbers")
-        view = description["view"]
-        if int(view["channels"]) != int(model["in_channels"]):
-            raise RuntimeError("the network takes other channels than the view has")
-        if list(view["size"]) != list(model["input_size"]):
-            raise RuntimeError(f"a view of {view['size']} for an input of {model['input_size']}")
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        problem = f"weights and description do not fit: {str(error).splitlines()[0]}"
-        raise DataError(path, problem, _REMEDY) from error
-    return network, description
 
 
 def _torch_forward(network: KeypointNetwork, device: str) -> Forward:

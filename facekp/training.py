@@ -22,13 +22,14 @@ from torch import nn
 
 import facekp
 from facekp.callbacks.history import flatten
+from facekp.callbacks.teacher import Teacher
+from facekp.checkpoints import read_checkpoint
 from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
-from facekp.errors import ConfigError, DataError, FacekpError
+from facekp.errors import ConfigError, FacekpError
 from facekp.files import write_text
 from facekp.memory import available, keep_freed_memory, step_bytes, too_much
 from facekp.module import KeypointModule
-from facekp.predictor import read_checkpoint
 from facekp.reports.run import RunReport
 from facekp.runs import RESULTS, accept_resume, command
 from facekp.trainer import tensorboards
@@ -70,6 +71,9 @@ def train(cfg: DictConfig) -> float:
     if cfg.init_from and not cfg.ckpt_path:
         taken, count = start_from(network, cfg.init_from)
         log.info(f"{taken:,} of {count:,} weights start as in {cfg.init_from}")
+    for setting in ("init_from", "teacher"):
+        if cfg[setting]:
+            warn_of_other_faces(setting, cfg[setting], description)
     if cfg.trainer.gpus == 0:
         view, batch_size = datamodule.view, datamodule.batch_size
         needed = cfg.trainer.cpus * step_bytes(network, view.channels, view.size, batch_size)
@@ -96,6 +100,8 @@ def train(cfg: DictConfig) -> float:
         for name, node in cfg.callbacks.items()
         if node and (cfg.report or name != "pictures")
     }
+    if cfg.teacher:
+        callbacks["teacher"] = Teacher(cfg.teacher, description)
     missing = {"best", "last", "history"} - callbacks.keys()
     if missing:
         raise ConfigError(
@@ -179,7 +185,7 @@ def start_from(network: nn.Module, path: str) -> tuple[int, int]:
         How many weights were taken, and how many the network has.
 
     Raises:
-        DataError: not a checkpoint of facekp, or weights that are not numbers.
+        DataError: see `read_checkpoint`.
         ConfigError: less than half of the network is in it.
     """
     given = read_checkpoint(path)[0]["state_dict"]
@@ -188,8 +194,6 @@ def start_from(network: nn.Module, path: str) -> tuple[int, int]:
         for name, weight in network.state_dict().items()
         if getattr(given.get(f"network.{name}"), "shape", None) == weight.shape
     }
-    if not all(value.isfinite().all() for value in taken.values()):
-        raise DataError(path, "some weights are not numbers", "give another checkpoint")
     sizes = {name: weight.numel() for name, weight in network.named_parameters()}
     fitting, count = sum(sizes[name] for name in sizes.keys() & taken.keys()), sum(sizes.values())
     if fitting < count / 2:
@@ -199,6 +203,17 @@ def start_from(network: nn.Module, path: str) -> tuple[int, int]:
         )
     network.load_state_dict(taken, strict=False)
     return fitting, count
+
+
+def warn_of_other_faces(setting: str, path: str, description: dict[str, Any]) -> None:
+    """Say so where a network was trained on the same kind of data, but not on the same split."""
+    before = read_checkpoint(path)[1]
+    same_kind = before.get("scheme") == description["scheme"]
+    if same_kind and before.get("data_fingerprint") != description["data_fingerprint"]:
+        log.warning(
+            f"{setting}={path} was trained on other faces than these, or on another split: faces "
+            "that it has seen can be among the validation faces, which flatters the figures"
+        )
 
 
 def build_optimizer(cfg: DictConfig) -> Any:
@@ -226,7 +241,7 @@ def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
     """
     checkpoint, before = read_checkpoint(ckpt_path)
     old, new = (
-        flatten({key: d["config"].get(key) for key in ("seed", "model", "dataset")})
+        flatten({key: d["config"].get(key) for key in ("seed", "model", "dataset", "teacher")})
         for d in (before, description)
     )
     changed = [

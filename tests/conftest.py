@@ -58,13 +58,13 @@ def real_data() -> Path:
     return (ROOT / folder).resolve()
 
 
-def composed(*overrides: str) -> DictConfig:
-    """The configuration that `train.py` would get."""
+def composed(*overrides: str, of: str = "config") -> DictConfig:
+    """The configuration that `train.py` would get, or `predict.py` with `of="predict"`."""
     from facekp.config import register_resolvers
 
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
+        return compose(of, overrides=list(overrides))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from facekp.checkpoints import load_network
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
 from facekp.detection import CenterFaceDetector, Detector, DlibDetector, WholeImage
@@ -32,7 +33,7 @@ from facekp.geometry import (
 from facekp.given import GivenFaces
 from facekp.imaging import read_image
 from facekp.landmarks import IBUG68
-from facekp.predictor import Predictor, load_network
+from facekp.predictor import Predictor
 from facekp.tasks.evaluate import evaluate
 from facekp.tasks.export import compare, export
 from facekp.tasks.kaggle import kaggle, submission
@@ -708,6 +709,16 @@ def test_command_line(checkpoints: dict[str, Path], ibug_data: Path, tmp_path: P
     assert (
         done.stderr.strip().splitlines()[-1].startswith("error: nowhere.ckpt: no such checkpoint")
     )
+
+
+def test_the_competition_gets_the_most_accurate_network_unless_asked() -> None:
+    def chosen(*overrides: str) -> tuple[str, bool, int]:
+        task = composed(*overrides, of="predict").task
+        return task.ckpt_path, task.mirror, task.looks
+
+    assert chosen("task=kaggle") == ("ibug68_large", True, 4)
+    assert chosen("task=kaggle", "ckpt_path=C", "looks=1") == ("C", True, 1)
+    assert chosen("task=evaluate") == chosen() == ("ibug68", False, 1)
 
 
 def test_using_a_network_needs_no_lightning() -> None:

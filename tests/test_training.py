@@ -16,6 +16,7 @@ import yaml
 
 from facekp.config import build_network, new_dir, run_dir
 from facekp.errors import ConfigError, DataError, FacekpError
+from facekp.weights import SHIPPED
 
 from .conftest import ROOT, composed
 
@@ -219,6 +220,7 @@ def test_every_experiment_composes_and_builds_its_network(path: Path) -> None:
     network = build_network(cfg.model, 3).eval()
     views = torch.zeros(1, cfg.dataset.channels, *cfg.dataset.input_size)
     assert network(views).shape == (1, 3, 2)
+    assert {cfg.init_from, cfg.teacher} <= {None, *SHIPPED}
 
 
 def test_sizes_and_choices_can_be_swept() -> None:

@@ -188,10 +188,10 @@ def _drawn_dir(settings: dict[str, Any], name: str) -> Path:
     return root / f"synthetic-{_VERSION}" / name
 
 
-def _check_number(name: str, value: object, least: int) -> None:
+def _check_number(name: str, value: object, least: int, most: int) -> None:
     """A checkpoint may ask for drawn faces: it names no other folder, and asks for no million."""
-    if type(value) is not int or not least <= value <= MOST:
-        raise ConfigError(f"dataset.{name}={value}: give a whole number from {least} to {MOST}")
+    if type(value) is not int or not least <= value <= most:
+        raise ConfigError(f"dataset.{name}={value}: give a whole number from {least} to {most}")
 
 
 class SyntheticIMMDataModule(IMMDataModule):
@@ -204,8 +204,8 @@ class SyntheticIMMDataModule(IMMDataModule):
     """
 
     def __init__(self, *, people: int = 40, faces_seed: int = 0, **settings) -> None:
-        _check_number("people", people, 2)
-        _check_number("faces_seed", faces_seed, 0)
+        _check_number("people", people, 2, MOST)
+        _check_number("faces_seed", faces_seed, 0, 2**32 - 1)
         settings["data_dir"] = _drawn_dir(settings, f"imm-{people}-{faces_seed}")
         super().__init__(**settings)
         self.people, self.faces_seed = people, faces_seed
@@ -227,8 +227,8 @@ class SyntheticIBUGDataModule(IBUGDataModule):
     """
 
     def __init__(self, *, count: int = 400, faces_seed: int = 0, **settings) -> None:
-        _check_number("count", count, 16)
-        _check_number("faces_seed", faces_seed, 0)
+        _check_number("count", count, 16, MOST)
+        _check_number("faces_seed", faces_seed, 0, 2**32 - 1)
         settings["data_dir"] = _drawn_dir(settings, f"ibug-{count}-{faces_seed}")
         super().__init__(**settings)
         self.count, self.faces_seed = count, faces_seed

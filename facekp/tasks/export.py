@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facekp.checkpoints import load_network
 from facekp.errors import ConfigError, FacekpError
 from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
-from facekp.predictor import Predictor, load_network
+from facekp.predictor import Predictor
 from facekp.tasks.common import output_folder
+from facekp.weights import located
 
 TOLERANCE = 1e-4
 """Largest difference between onnxruntime and torch, in sides of the input."""
@@ -54,7 +56,7 @@ def export(ckpt_path: str, output: str) -> Path:
         import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: pip install 'facekp[export]'") from error
-    if Path(ckpt_path).suffix.lower() == ".onnx":
+    if located(ckpt_path).suffix.lower() == ".onnx":
         raise ConfigError(f"ckpt_path={ckpt_path}: this is exported already")
     network, description = load_network(ckpt_path)
     # The name is the file's word: nothing in it may lead out of the folder.

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
+from facekp.checkpoints import load_network
 from facekp.errors import ConfigError, FacekpError
 from facekp.files import written_whole
 from facekp.models.base import CHECKPOINT_KEY
-from facekp.predictor import load_network
 from facekp.tasks.common import output_folder
+from facekp.weights import located
 
 TOLERANCE = 2e-3
 """Largest difference of any point from the network's, in sides of the input."""
@@ -36,7 +37,7 @@ def pack(ckpt_path: str, output: str) -> Path:
         FacekpError: the checkpoint cannot be used, or half precision moves a point by more than
             `TOLERANCE`.
     """
-    if Path(ckpt_path).suffix.lower() == ".onnx":
+    if located(ckpt_path).suffix.lower() == ".onnx":
         raise ConfigError(f"ckpt_path={ckpt_path}: give the checkpoint that it was exported from")
     network, description = load_network(ckpt_path)
     weights = {
