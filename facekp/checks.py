@@ -87,6 +87,8 @@ def check(cfg: DictConfig) -> None:
     if cfg.ckpt_path:
         _check_checkpoint(cfg.ckpt_path, Path(cfg.run_dir))
     for name in ("init_from", "teacher"):
+        if name == "init_from" and cfg.ckpt_path:
+            continue  # the run has its own weights by now
         if cfg[name] and not located(cfg[name]).is_file():
             there = ", ".join(SHIPPED)
             raise ConfigError(f"{name}={cfg[name]}: there is no such file; or give one of {there}")

@@ -69,11 +69,9 @@ def train(cfg: DictConfig) -> float:
     network = build_network(config["model"], datamodule.num_keypoints)
     network.start_at(datamodule.mean_shape())
     if cfg.init_from and not cfg.ckpt_path:
-        taken, count = start_from(network, cfg.init_from)
+        taken, count, before = start_from(network, cfg.init_from)
         log.info(f"{taken:,} of {count:,} weights start as in {cfg.init_from}")
-    for setting in ("init_from", "teacher"):
-        if cfg[setting]:
-            warn_of_other_faces(setting, cfg[setting], description)
+        warn_of_other_faces(f"init_from={cfg.init_from}", before, description)
     if cfg.trainer.gpus == 0:
         view, batch_size = datamodule.view, datamodule.batch_size
         needed = cfg.trainer.cpus * step_bytes(network, view.channels, view.size, batch_size)
@@ -102,6 +100,8 @@ def train(cfg: DictConfig) -> float:
     }
     if cfg.teacher:
         callbacks["teacher"] = Teacher(cfg.teacher, description)
+        taught_by = callbacks["teacher"].description
+        warn_of_other_faces(f"teacher={cfg.teacher}", taught_by, description)
     missing = {"best", "last", "history"} - callbacks.keys()
     if missing:
         raise ConfigError(
@@ -174,7 +174,7 @@ def out_of_memory(cfg: DictConfig, needed: str) -> ConfigError:
     )
 
 
-def start_from(network: nn.Module, path: str) -> tuple[int, int]:
+def start_from(network: nn.Module, path: str) -> tuple[int, int, dict[str, Any]]:
     """Give a network another one's weights wherever name and shape are the same.
 
     Args:
@@ -182,13 +182,14 @@ def start_from(network: nn.Module, path: str) -> tuple[int, int]:
         path: a checkpoint; its data set, points and input size may differ.
 
     Returns:
-        How many weights were taken, and how many the network has.
+        How many weights were taken, how many the network has, and the checkpoint's description.
 
     Raises:
         DataError: see `read_checkpoint`.
         ConfigError: less than half of the network is in it.
     """
-    given = read_checkpoint(path)[0]["state_dict"]
+    checkpoint, description = read_checkpoint(path)
+    given = checkpoint["state_dict"]
     taken = {
         name: given[f"network.{name}"].to(weight.dtype)
         for name, weight in network.state_dict().items()
@@ -202,16 +203,15 @@ def start_from(network: nn.Module, path: str) -> tuple[int, int]:
             "the model that it was made with"
         )
     network.load_state_dict(taken, strict=False)
-    return fitting, count
+    return fitting, count, description
 
 
-def warn_of_other_faces(setting: str, path: str, description: dict[str, Any]) -> None:
+def warn_of_other_faces(given: str, before: dict[str, Any], description: dict[str, Any]) -> None:
     """Say so where a network was trained on the same kind of data, but not on the same split."""
-    before = read_checkpoint(path)[1]
     same_kind = before.get("scheme") == description["scheme"]
     if same_kind and before.get("data_fingerprint") != description["data_fingerprint"]:
         log.warning(
-            f"{setting}={path} was trained on other faces than these, or on another split: faces "
+            f"{given} was trained on other faces than these, or on another split: faces "
             "that it has seen can be among the validation faces, which flatters the figures"
         )
 

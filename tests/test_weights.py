@@ -93,6 +93,15 @@ def test_a_teacher_sees_in_its_own_size_and_a_resume_needs_it(run: Run) -> None:
         run("pupil", *settings, f"ckpt_path={last}")
 
 
+def test_a_resume_needs_no_longer_what_its_run_started_from(run: Run) -> None:
+    first = run("first", "trainer.max_epochs=1")[1] / "checkpoints/best.ckpt"
+    folder = run("second", "trainer.max_epochs=1", f"init_from={first}")[1]
+    first.unlink()
+    last = f"ckpt_path={folder}/checkpoints/last.ckpt"
+    run("second", f"init_from={first}", last, "trainer.max_epochs=2")
+    assert len(pd.read_csv(folder / "metrics.csv")) == 2
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [("teacher=ibug68", "trained with scheme=ibug68, here it is imm58; train as it was"),
