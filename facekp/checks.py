@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -18,43 +18,72 @@ from facekp.devices import may_have_gpu
 from facekp.errors import ConfigError
 from facekp.weights import SHIPPED, located
 
-_WHOLE = {
-    "seed": 0,
-    "trainer.max_epochs": 1,
-    "trainer.cpus": 1,
-    "trainer.check_val_every_n_epoch": 1,
-    "trainer.accumulate_grad_batches": 1,
-    "dataset.batch_size": 1,
-    "dataset.num_workers": 0,
-    "model.scheduler.step_size": 1,
+
+class _Kind(NamedTuple):
+    """What a setting must be: a test of its value, and the words for it."""
+
+    fits: Callable[[Any], bool]
+    wanted: str
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _wholes(value: object) -> bool:
+    return isinstance(value, ListConfig) and all(map(_whole, value))
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole_from(least: int) -> _Kind:
+    return _Kind(lambda v: _whole(v) and v >= least, f"a whole number, at least {least}")
+
+
+def _wholes_like(example: str) -> _Kind:
+    return _Kind(_wholes, f"a list of whole numbers, e.g. {example}")
+
+
+_ABOVE_0 = _Kind(lambda v: _number(v) and v > 0, "a number above 0")
+_FROM_0 = _Kind(lambda v: _number(v) and v >= 0, "a number at least 0")
+_BOOLEAN = _Kind(lambda v: isinstance(v, bool), "true or false")
+_ONE_OR_MORE = _Kind(lambda v: _whole(v) or _wholes(v), "a whole number, or a list of them")
+_KINDS = {
+    "seed": _whole_from(0),
+    "threshold": _ABOVE_0,
+    "report": _BOOLEAN,
+    "trainer.max_epochs": _whole_from(1),
+    "trainer.cpus": _whole_from(1),
+    "trainer.check_val_every_n_epoch": _whole_from(1),
+    "trainer.accumulate_grad_batches": _whole_from(1),
+    "trainer.compile": _BOOLEAN,
+    "dataset.batch_size": _whole_from(1),
+    "dataset.num_workers": _whole_from(0),
+    "dataset.points": _wholes_like("[36,45]"),
+    "dataset.val_people": _wholes_like("[33,34]"),
+    "dataset.val_fraction": _ABOVE_0,
+    "dataset.box_scale": _ABOVE_0,
+    "dataset.square": _BOOLEAN,
+    "dataset.download": _BOOLEAN,
+    "model.input_size": _wholes_like("[128,128]"),
+    "model.widths": _wholes_like("[32,64,128,192]"),
+    "model.blocks": _wholes_like("[2,2,2,2]"),
+    "model.channels": _wholes_like("[12,24,32]"),
+    "model.hidden": _wholes_like("[128]"),
+    "model.pool_after": _wholes_like("[1,2]"),
+    "model.kernel_sizes": _ONE_OR_MORE,
+    "model.paddings": _ONE_OR_MORE,
+    "model.pretrained": _BOOLEAN,
+    "model.sigmoid": _BOOLEAN,
+    "model.hidden_relu": _BOOLEAN,
+    "model.optimizer.lr": _FROM_0,
+    "model.scheduler.step_size": _whole_from(1),
 }
-"""Whole numbers, and the least that each may be."""
-_ONE_OR_LISTS = ("model.kernel_sizes", "model.paddings")
-"""One whole number, or a list of them."""
-_BOOLEANS = (
-    "report", "dataset.square", "dataset.download", "trainer.compile", "model.pretrained",
-    "model.sigmoid", "model.hidden_relu",
-)  # fmt: skip
+"""Settings by name, where a configuration has them."""
 _MAY_BE_NULL = ("dataset.num_workers", "dataset.points")
-_NUMBERS = {
-    "threshold": "above 0",
-    "dataset.box_scale": "above 0",
-    "dataset.val_fraction": "above 0",
-    "model.optimizer.lr": "at least 0",
-}
-"""Numbers, and what each must be."""
 _NOTHING = object()
-_LISTS = {
-    "dataset.points": "[36,45]",
-    "dataset.val_people": "[33,34]",
-    "model.input_size": "[128,128]",
-    "model.widths": "[32,64,128,192]",
-    "model.blocks": "[2,2,2,2]",
-    "model.channels": "[12,24,32]",
-    "model.hidden": "[128]",
-    "model.pool_after": "[1,2]",
-}
-"""Lists of whole numbers, with an example each."""
 
 
 def check(cfg: DictConfig) -> None:
@@ -102,30 +131,10 @@ def _check_kinds(cfg: DictConfig) -> None:
     for part in ("trainer", "dataset", "model", "callbacks"):
         if not isinstance(cfg.get(part), DictConfig):
             raise ConfigError(f"{part}={cfg.get(part)}: a run cannot do without")
-    for name, least in _WHOLE.items():
+    for name, kind in _KINDS.items():
         value = _given(cfg, name)
-        if value is not _NOTHING and (not _whole(value) or value < least):
-            raise ConfigError(f"{name}={value}: give a whole number, at least {least}")
-    for name, bound in _NUMBERS.items():
-        value = _given(cfg, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = number and (value >= 0 if bound == "at least 0" else value > 0)
-        if value is not _NOTHING and not (fits and math.isfinite(value)):
-            raise ConfigError(f"{name}={value}: give a number {bound}")
-    for name, example in _LISTS.items():
-        value = _given(cfg, name)
-        numbers = isinstance(value, ListConfig) and all(_whole(one) for one in value)
-        if value is not _NOTHING and not numbers:
-            raise ConfigError(f"{name}={value}: give a list of whole numbers, e.g. {example}")
-    for name in _ONE_OR_LISTS:
-        value = _given(cfg, name)
-        numbers = _whole(value) or (isinstance(value, ListConfig) and all(map(_whole, value)))
-        if value is not _NOTHING and not numbers:
-            raise ConfigError(f"{name}={value}: give a whole number, or a list of them")
-    for name in _BOOLEANS:
-        value = _given(cfg, name)
-        if value is not _NOTHING and not isinstance(value, bool):
-            raise ConfigError(f"{name}={value}: give true or false")
+        if value is not _NOTHING and not kind.fits(value):
+            raise ConfigError(f"{name}={value}: give {kind.wanted}")
     if max(cfg.model.input_size) > 4096:
         raise ConfigError(f"model.input_size={cfg.model.input_size}: at most 4096 a side")
     cores = os.cpu_count() or 1
@@ -139,10 +148,6 @@ def _given(cfg: DictConfig, name: str) -> Any:
     """A setting; nothing where the configuration has none, or null where that is a choice."""
     value = OmegaConf.select(cfg, name, default=_NOTHING)
     return _NOTHING if value is None and name in _MAY_BE_NULL else value
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_devices(cfg: DictConfig) -> None:
