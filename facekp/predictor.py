@@ -38,8 +38,8 @@ Photo = str | Path | np.ndarray
 
 MAX_SCALE = 100.0
 """Of a network's face boxes: a stranger's file could ask for all memory."""
-TURNS = (0.0, 8.0, -8.0)
-"""Degrees by which a face's second, third, fourth look is turned."""
+TURNS = (0.0, 8.0, -8.0, 16.0, -16.0)
+"""Degrees by which a face's second to sixth look is turned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Predictor:
         detector: called when faces are first to be found; gives the detector.
         mirror: average with the mirrored view's points.
         looks: how often each face is looked at; from the second time on framed by the points found
-            so far, not by its box, from the third on turned a little. The mean counts; beyond 4
+            so far, not by its box, from the third on turned a little. The mean counts; beyond 6
             nothing new is seen.
         batch_size: most faces that go through the network at once.
         name: of the network, for messages.

@@ -29,8 +29,9 @@ FIGURES = {
     "ibug68": (0.0329, 2.30),
     "ibug68_medium": (0.0315, 2.20),
     "ibug68_large": (0.0305, 2.12),
+    "ibug68_best": (0.0264, 1.89),
 }
-"""NME and MAE in px of the networks that come along, on their validation faces."""
+"""NME and MAE in px of the networks that come along, on their validation faces (221; the best: 22)."""
 Run = Callable[..., tuple[float, Path]]
 
 

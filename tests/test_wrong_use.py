@@ -100,7 +100,7 @@ PREDICT = [
     ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
     (
         "ckpt_path=null",
-        "None: no checkpoint; give a file, or one of ibug68, ibug68_large, ibug68_medium",
+        "None: no checkpoint; give a file, or one of ibug68, ibug68_best, ibug68_large, ibug68_medium",
     ),
     ("mirror=perhaps", "mirror=perhaps: give true or false"),
     ("looks=0", "looks=0: give a whole number, at least 1"),

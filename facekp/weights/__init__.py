@@ -1,8 +1,9 @@
 """Networks that facekp brings along, so that photos need neither training nor download.
 
-`ibug68`, small and quick (of `experiment=part3_small`), `ibug68_medium` (`part3_medium`) and
-`ibug68_large`, the most accurate (`part3_best`): 68 points, half-precision weights of networks
-trained on iBUG 300-W in dlib's packaging, which is for research use only; so are they.
+`ibug68`, small and quick (of `experiment=part3_small`), `ibug68_medium` (`part3_medium`),
+`ibug68_large` (`part3_large`) and `ibug68_best` (`part3_best`, trained on nearly all validation
+faces of the others, too): 68 points, half-precision weights of networks trained on iBUG 300-W in
+dlib's packaging, which is for research use only; so are they.
 """
 
 from pathlib import Path
