@@ -1,11 +1,28 @@
 # `make train` and `make test` do everything on a fresh machine that has Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+BEST := runs/from_nothing
 
-.PHONY: train test test-long fuzz soak audit bench lint format setup lock clean
+.PHONY: train best test test-long fuzz soak audit bench lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
+
+best: $(BEST)/best/results.json ## part3_best from nothing, hours; on a GPU ARGS=trainer.gpus=1
+
+# Begun anew, or gone on with where it was stopped.
+run = $(BIN)/python train.py $(if $(wildcard $(@D)/checkpoints/last.ckpt),resume=$(@D),\
+	experiment=part3_$(notdir $(@D)) hydra.run.dir=$(@D) $(1) $(ARGS))
+after = init_from=$(BEST)/$(1)/checkpoints/best.ckpt teacher=$(BEST)/$(1)/checkpoints/best.ckpt
+
+$(BEST)/medium/results.json: | setup
+	$(call run)
+
+$(BEST)/large/results.json: $(BEST)/medium/results.json
+	$(call run,$(call after,medium))
+
+$(BEST)/best/results.json: $(BEST)/large/results.json
+	$(call run,$(call after,large))
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest

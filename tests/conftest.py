@@ -98,7 +98,7 @@ def checkpoints(
 
 @pytest.fixture
 def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
-    """Trains the nose net on 18 drawn faces; returns the metric and the run's folder."""
+    """Trains the nose net on 18 drawn faces, no report; returns the metric and the run's folder."""
     from facekp.checks import check
     from facekp.training import train
 
@@ -111,6 +111,7 @@ def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
             "dataset.batch_size=5",
             "augmentation=strong",
             "trainer.max_epochs=3",
+            "report=false",
             f"run_dir={folder}",
             *overrides,
         )

@@ -123,7 +123,7 @@ def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[
 
 
 def test_a_run_goes_on_also_before_its_first_validation(run: Run) -> None:
-    settings = ["trainer.max_epochs=4", "trainer.check_val_every_n_epoch=3", "report=false"]
+    settings = ["trainer.max_epochs=4", "trainer.check_val_every_n_epoch=3"]
     _, whole = run("whole", *settings)
     with pytest.raises(FacekpError, match="before its first validation"):
         run("part", *settings, "+trainer.max_steps=8")
@@ -135,7 +135,7 @@ def test_a_run_goes_on_also_before_its_first_validation(run: Run) -> None:
 
 
 def test_no_tensorboard(run: Run) -> None:
-    _, folder = run("r", "~logger", "trainer.max_epochs=1", "report=false")
+    _, folder = run("r", "~logger", "trainer.max_epochs=1")
     assert not (folder / "tensorboard").exists()
 
 
@@ -196,7 +196,6 @@ def test_hopeless_jobs_end_early(run: Run, tmp_path: Path) -> None:
         "callbacks=[default,median_stopping]",
         "callbacks.median_stopping.min_epochs=2",
         "callbacks.median_stopping.min_jobs=3",
-        "report=false",
     ]
     _, folder = run("9_part1", *settings)
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
@@ -216,7 +215,7 @@ def test_median_rule_reads_only_jobs_of_its_experiment(tmp_path: Path) -> None:
 
 
 def test_early_stopping_and_averaged_weights(run: Run) -> None:
-    settings = ["callbacks=[default,ema,early_stopping]", "report=false"]
+    settings = ["callbacks=[default,ema,early_stopping]"]
     _, whole = run("whole", *settings)
     saved = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)
     name = "network.head.0.weight"
@@ -225,7 +224,7 @@ def test_early_stopping_and_averaged_weights(run: Run) -> None:
     run("part", *settings, f"ckpt_path={part / 'checkpoints/last.ckpt'}")
     assert_same_end(whole, part)
     stopping = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.patience=1"]
-    _, folder = run("stops", *stopping, "model.optimizer.lr=0", "report=false")
+    _, folder = run("stops", *stopping, "model.optimizer.lr=0")
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
 
 
@@ -235,9 +234,7 @@ def test_callbacks_that_a_run_needs_are_named(run: Run) -> None:
 
 
 def test_accumulated_and_clipped_steps(run: Run) -> None:
-    _, folder = run(
-        "r", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "report=false"
-    )
+    _, folder = run("r", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1")
     assert list(pd.read_csv(folder / "metrics.csv")["step"]) == [2, 4, 6]
 
 
@@ -254,10 +251,10 @@ def test_a_lost_loader_process_is_said(run: Run, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(KeypointDataset, "__getitems__", dies_in_a_worker)
         with pytest.raises(FacekpError, match=r"a loader process died .* resume=.*/r goes on"):
-            run("r", "dataset.num_workers=1", "report=false")
-    folder = run("whole", "report=false")[1]
+            run("r", "dataset.num_workers=1")
+    folder = run("whole")[1]
     last = folder.parent / "r/checkpoints/last.ckpt"
-    assert_same_end(folder, run("r", "report=false", f"ckpt_path={last}")[1])
+    assert_same_end(folder, run("r", f"ckpt_path={last}")[1])
 
 
 def test_slurm_settings_compose() -> None:
