@@ -58,8 +58,8 @@ def test_resumed_run_ends_where_the_uninterrupted_one_does(
         f"model.scheduler.{length}",
         "model/optimizer=adamw",
     ]
-    _, whole = run("whole", *settings, "trainer.max_epochs=4")
-    for stop in (1, 3):
+    _, whole = run("whole", *settings, "trainer.max_epochs=4", "report=true")
+    for stop in (1, 2, 3):
         _, part = run(f"part{stop}", *settings, f"trainer.max_epochs={stop}")
         last = part / "checkpoints/last.ckpt"
         run(f"part{stop}", *settings, "trainer.max_epochs=4", f"ckpt_path={last}")
@@ -67,12 +67,12 @@ def test_resumed_run_ends_where_the_uninterrupted_one_does(
 
 
 def test_best_checkpoint_survives_a_resume(run: Run) -> None:
-    _, folder = run("r", "trainer.max_epochs=2")
+    _, folder = run("r", "trainer.max_epochs=2", "report=true")
     first = pd.read_csv(folder / "metrics.csv")["val/mse"].min()
     # A learning rate that ruins the network: the best epoch is before the resume.
     best, _ = run(
         "r", "trainer.max_epochs=3", f"ckpt_path={folder / 'checkpoints/last.ckpt'}",
-        "trainer.gradient_clip_val=1e-12",
+        "trainer.gradient_clip_val=1e-12", "report=true",
     )  # fmt: skip
     frame = pd.read_csv(folder / "metrics.csv")
     assert list(frame["epoch"]) == [0, 1, 2]
