@@ -54,12 +54,18 @@ def image_errors(
 
 
 def summary(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """One row: count, means, AUC and failure rate at `threshold` of a table of image errors."""
+    """One row: count, means, AUC and failure rate at `threshold` of a table of image errors.
+
+    `nme_standard_error` is how far the mean of as many other faces would lie off (not a number for
+    one face). Two networks judged on the same faces can be told apart more finely: it is their
+    difference face by face that counts.
+    """
     error = errors["nme_interocular"]
     row = {
         "images": len(errors),
         "mae_px": errors["mae_px"].mean(),
         "nme_interocular": error.mean(),
+        "nme_standard_error": error.sem(),
         f"auc_{threshold:g}_interocular": (1 - error / threshold).clip(lower=0).mean(),
         f"failure_{threshold:g}_interocular": (error > threshold).mean(),
     }

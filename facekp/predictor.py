@@ -97,9 +97,9 @@ class Predictor:
         self._detector: Detector | None = None
         if not isinstance(mirror, bool):
             raise ConfigError(f"mirror={mirror}: give true or false")
-        for name, number in (("looks", looks), ("batch_size", batch_size)):
+        for setting, number in (("looks", looks), ("batch_size", batch_size)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise ConfigError(f"{name}={number}: give a whole number, at least 1")
+                raise ConfigError(f"{setting}={number}: give a whole number, at least 1")
         self.mirror, self.looks, self.batch_size = mirror, looks, batch_size
         try:
             view = description["view"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import torch
 
+from facekp.evaluation import summary
 from facekp.losses import WingLoss
 from facekp.metrics import KeypointMetrics
 
@@ -27,6 +29,14 @@ def test_by_hand_over_uneven_batches() -> None:
     assert result["mse"] == pytest.approx((0.01**2 / 2 + 3 * 0.02**2 / 2) / 4)
     assert result["auc_0.08_interocular"] == pytest.approx((1 - 0.05 / 0.08) / 4, rel=1e-5)
     assert result["failure_0.08_interocular"] == pytest.approx(3 / 4)
+
+
+def test_how_far_other_faces_would_lie_off() -> None:
+    nme = [0.01, 0.03, 0.05, 0.03]  # their standard deviation is 0.04 / 6**0.5
+    errors = pd.DataFrame({"image": "a", "source": "b", "mae_px": 1.0, "nme_interocular": nme})
+    figures = summary(errors, 0.08).iloc[0]
+    assert figures["nme_interocular"] == pytest.approx(0.03)
+    assert figures["nme_standard_error"] == pytest.approx(0.04 / 6**0.5 / 2)
 
 
 def test_turned_map_keeps_distances() -> None:

@@ -275,7 +275,7 @@ def test_wrong_settings_of_a_predictor(
             lambda c: c["facekp"]["view"].update(size=[0, 0]),
             r"a view of \[0, 0\] for an input of \[64, 64\]",
         ),
-        (lambda c: c["facekp"]["view"].update(box_scale=0), "description is not whole"),
+        (lambda c: c["facekp"]["view"].update(box_scale=0), r"a\.ckpt: its description is not"),
         (lambda c: c["facekp"]["view"].update(channels=3), "other channels"),
         (lambda c: c["facekp"].update(points=[*range(67), 99]), "description is not whole"),
         (lambda c: c["state_dict"]["network.head.0.weight"].fill_(float("nan")), "not numbers"),
