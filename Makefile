@@ -12,7 +12,7 @@ best: $(BEST)/best/results.json ## part3_best from nothing, hours; on a GPU ARGS
 
 # Begun anew, or gone on with where it was stopped.
 run = $(BIN)/python train.py $(if $(wildcard $(@D)/checkpoints/last.ckpt),resume=$(@D),\
-	experiment=part3_$(notdir $(@D)) hydra.run.dir=$(@D) $(1) $(ARGS))
+	experiment=part3_$(notdir $(@D)) hydra.run.dir=$(@D) $(1)) $(ARGS)
 after = init_from=$(BEST)/$(1)/checkpoints/best.ckpt teacher=$(BEST)/$(1)/checkpoints/best.ckpt
 
 $(BEST)/medium/results.json: | setup

@@ -46,7 +46,7 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     for name, own in errors.items():
         row = summary(own, 0.08).iloc[0]
-        more = own["nme_interocular"] - errors["ibug68"]["nme_interocular"]
+        more = (own["nme_interocular"] - errors["ibug68"]["nme_interocular"]).to_numpy(float)
         rows.append(
             {
                 "predictor": name,
@@ -54,7 +54,7 @@ def main() -> None:
                 "NME %": 100 * row["nme_interocular"],
                 "its standard error": 100 * row["nme_standard_error"],
                 "more than ibug68": 100 * more.mean(),
-                "that's standard error": 100 * more.sem(),
+                "that's standard error": 100 * more.std(ddof=1) / len(more) ** 0.5,
             }
         )
     show("accuracy", rows)

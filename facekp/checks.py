@@ -118,9 +118,9 @@ def check(cfg: DictConfig) -> None:
     for name in ("init_from", "teacher"):
         if name == "init_from" and cfg.ckpt_path:
             continue  # the run has its own weights by now
-        if cfg[name] and not located(cfg[name]).is_file():
-            there = ", ".join(SHIPPED)
-            raise ConfigError(f"{name}={cfg[name]}: there is no such file; or give one of {there}")
+        given, there = cfg[name], ", ".join(SHIPPED)
+        if given and not (isinstance(given, str) and located(given).is_file()):
+            raise ConfigError(f"{name}={given}: there is no such file; or give one of {there}")
     source = SOURCES.get(str(cfg.dataset.get("_target_")).rpartition(".")[2])
     if source and not cfg.dataset.download:
         source.require(cfg.dataset.data_dir)

@@ -55,6 +55,17 @@ def too_much(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(part in str(error) for part in known)
 
 
+def peak(device: torch.device) -> int:
+    """The most bytes held so far: of a CUDA device, else by this process; 0: not known."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
 def available() -> int:
     """Bytes that this process may still take, of the machine or its control group; 0: not known."""
     try:

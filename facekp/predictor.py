@@ -72,8 +72,7 @@ class Predictor:
         detector: called when faces are first to be found; gives the detector.
         mirror: average with the mirrored view's points.
         looks: how often each face is looked at; from the second time on framed by the points found
-            so far, not by its box, from the third on turned a little. The mean counts; beyond 6
-            nothing new is seen.
+            so far, not by its box, from the third on turned a little. The mean counts; at most 6.
         batch_size: most faces that go through the network at once.
         name: of the network, for messages.
 
@@ -100,6 +99,8 @@ class Predictor:
         for setting, number in (("looks", looks), ("batch_size", batch_size)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ConfigError(f"{setting}={number}: give a whole number, at least 1")
+        if looks > 1 + len(TURNS):
+            raise ConfigError(f"looks={looks}: at most {1 + len(TURNS)}, more show nothing new")
         self.mirror, self.looks, self.batch_size = mirror, looks, batch_size
         try:
             view = description["view"]
@@ -264,8 +265,7 @@ class Predictor:
             while len(found) < self.looks:
                 mean = np.mean(found, axis=0)
                 frames = [self._frame(p, box) for p, box in zip(mean, boxes, strict=True)]
-                turn = TURNS[(len(found) - 1) % len(TURNS)]
-                found.append(self._look(parts, frames, turn))
+                found.append(self._look(parts, frames, TURNS[len(found) - 1]))
             results.extend(np.mean(found, axis=0))
             parts.clear()
             boxes.clear()

@@ -28,9 +28,9 @@ from facekp.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.errors import ConfigError, FacekpError
 from facekp.files import write_text
-from facekp.memory import available, keep_freed_memory, step_bytes, too_much
+from facekp.memory import available, keep_freed_memory, peak, step_bytes, too_much
 from facekp.module import KeypointModule
-from facekp.reports.run import RunReport
+from facekp.reports.run import RunReport, duration
 from facekp.runs import RESULTS, accept_resume, command
 from facekp.trainer import tensorboards
 
@@ -149,6 +149,7 @@ def train(cfg: DictConfig) -> float:
         "monitor": cfg.monitor,
         "epochs": len(history),
         "seconds": time.perf_counter() - started,
+        "peak_bytes": peak(trainer.strategy.root_device),
         **figures,
     }
     if cfg.report:
@@ -319,6 +320,9 @@ def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
             percent = metric.startswith(("nme", "auc", "failure"))
             table.add_row(name, f"{100 * value:.2f} %" if percent else f"{value:.6g}")
     Console().print(table)
+    kind = "GPU memory" if cfg.trainer.gpus else "memory"
+    held = f", at most {results['peak_bytes'] / 1e9:.2f} GB of {kind}"
+    print(f"took        {duration(results['seconds'])}{held if results['peak_bytes'] else ''}")
     print(f"run         {run_dir}")
     print(f"checkpoint  {run_dir / 'checkpoints' / 'best.ckpt'}")
     if cfg.report:

@@ -145,6 +145,8 @@ def test_a_run_leaves_its_records(run: Run) -> None:
     results = json.loads((folder / "results.json").read_text())
     assert results["val/mse"] == best
     assert results["epochs"] == 3
+    assert results["seconds"] > 0
+    assert 1e8 < results["peak_bytes"] < 1e11
     saved = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["facekp"]
     assert saved["config"]["model"]["input_size"] == [60, 80]
     assert (saved["scheme"], saved["points"]) == ("imm58", [52])
