@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmarks.common import run_python, show
 from facekp.data.sources import IBUG
+from facekp.memory import process_peak
 from facekp.weights import SHIPPED
 
 Face = tuple[np.ndarray, np.ndarray]
@@ -104,17 +105,8 @@ def measure(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
         "faces at once": batch,
         "ms a face": 1000 * best,
         "faces/s": 1 / best,
-        "peak MB": peak_memory(),
+        "peak MB": process_peak() / 2**20 or math.nan,
     }
-
-
-def peak_memory() -> float:
-    """The most megabytes that this process has held (`getrusage` would count its parent's)."""
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return math.nan
-    lines = status.read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def some_faces(count: int) -> list[Face]:

@@ -11,7 +11,7 @@ import torch
 from facekp.config import build_network
 from facekp.errors import ConfigError, DataError
 from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork
-from facekp.weights import SHIPPED, located
+from facekp.weights import NAMES, located
 
 MAX_SIDE = 4096
 """Of a network's input: a stranger's file could ask for all memory."""
@@ -34,8 +34,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 raise ValueError("torch does not compress")  # what does may unpack to gigabytes
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        remedy = f"{_REMEDY}, or one of {', '.join(SHIPPED)}"
-        raise DataError(path, "no such checkpoint", remedy) from error
+        raise DataError(path, "no such checkpoint", f"{_REMEDY}, or one of {NAMES}") from error
     except Exception as error:  # a broken pickle can raise anything
         raise DataError(path, "not a checkpoint, or a broken one", _REMEDY) from error
     description = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from facekp.data.sources import SOURCES
 from facekp.devices import may_have_gpu
 from facekp.errors import ConfigError
-from facekp.weights import SHIPPED, located
+from facekp.weights import NAMES, located
 
 
 class _Kind(NamedTuple):
@@ -118,9 +118,9 @@ def check(cfg: DictConfig) -> None:
     for name in ("init_from", "teacher"):
         if name == "init_from" and cfg.ckpt_path:
             continue  # the run has its own weights by now
-        given, there = cfg[name], ", ".join(SHIPPED)
+        given = cfg[name]
         if given and not (isinstance(given, str) and located(given).is_file()):
-            raise ConfigError(f"{name}={given}: there is no such file; or give one of {there}")
+            raise ConfigError(f"{name}={given}: there is no such file; or give one of {NAMES}")
     source = SOURCES.get(str(cfg.dataset.get("_target_")).rpartition(".")[2])
     if source and not cfg.dataset.download:
         source.require(cfg.dataset.data_dir)

@@ -6,11 +6,13 @@ import copy
 import ctypes
 import sys
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from facekp.geometry import Size
+
+if TYPE_CHECKING:  # torch itself would be most of the memory of a process that does without
+    import torch
+    from torch import Tensor, nn
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -35,6 +37,8 @@ def keep_freed_memory(needed: int) -> None:
 
 def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -> int:
     """Bytes that a training step holds, as measured on two images of `size` (height, width)."""
+    import torch
+
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -58,7 +62,14 @@ def too_much(error: BaseException) -> bool:
 def peak(device: torch.device) -> int:
     """The most bytes held so far: of a CUDA device, else by this process; 0: not known."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_reserved(device)
+    return process_peak()
+
+
+def process_peak() -> int:
+    """The most bytes that this process has held (`getrusage` counts its parent's); 0: not known."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -12,6 +12,8 @@ from facekp.errors import ConfigError
 
 SHIPPED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.ckpt"))}
 """The files by name."""
+NAMES = ", ".join(SHIPPED)
+"""For messages."""
 
 
 def located(path: str | Path) -> Path:
@@ -21,5 +23,5 @@ def located(path: str | Path) -> Path:
         ConfigError: neither a path nor a name.
     """
     if not isinstance(path, str | Path):
-        raise ConfigError(f"{path}: no checkpoint; give a file, or one of {', '.join(SHIPPED)}")
+        raise ConfigError(f"{path}: no checkpoint; give a file, or one of {NAMES}")
     return SHIPPED.get(str(path), Path(path))
