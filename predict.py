@@ -5,8 +5,8 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from facekp.config import quick_imports, readable_errors, register_resolvers
-from facekp.explain import explained
+from facekp.cli.config import quick_imports, readable_errors, register_resolvers
+from facekp.cli.hydra_errors import explained
 
 register_resolvers()
 
@@ -15,10 +15,10 @@ register_resolvers()
 @readable_errors
 def main(cfg: DictConfig) -> None:
     """Run one task on one checkpoint."""
-    from facekp.config import build
+    from facekp.cli.config import build
 
     with quick_imports():
-        import facekp.predictor  # noqa: F401  # takes seconds; every task needs it
+        import facekp.inference.predictor  # noqa: F401  # takes seconds; every task needs it
     build(cfg.task)
 
 

@@ -5,11 +5,11 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from facekp.checks import check
-from facekp.config import one_line_errors, quick_imports, readable_errors, register_resolvers
-from facekp.explain import explained
-from facekp.runs import expand_resume
-from facekp.sweeps import one_job
+from facekp.cli.validation import check
+from facekp.cli.config import one_line_errors, quick_imports, readable_errors, register_resolvers
+from facekp.cli.hydra_errors import explained
+from facekp.cli.runs import expand_resume
+from facekp.cli.sweeps import one_job
 
 register_resolvers()
 
@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> float:
     """Train as configured and return the monitored metric's best value."""
     check(cfg)
     with quick_imports():
-        from facekp.training import train  # takes seconds
+        from facekp.tasks.train import train  # takes seconds
 
     return train(cfg)
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks.common import show
 from benchmarks.using import dlib_predictor
-from facekp.evaluation import image_errors, summary
-from facekp.predictor import Predictor
+from facekp.metrics_table import image_errors, summary
+from facekp.inference.predictor import Predictor
 from facekp.tasks.common import trained_on
-from facekp.weights import SHIPPED
+from facekp.models.bundled import SHIPPED
 
 
 def main() -> None:

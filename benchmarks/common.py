@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from facekp.config import register_resolvers
+from facekp.cli.config import register_resolvers
 
 ROOT = Path(__file__).parent.parent
 

@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from facekp.data.dlib_xml import read_dlib_xml
+from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.ibug import IBUGDataModule
-from facekp.detection import CenterFaceDetector, Detector, DlibDetector
-from facekp.geometry import box_of_points, relative_box
-from facekp.imaging import read_image
+from facekp.inference.detectors import CenterFaceDetector, Detector, DlibDetector
+from facekp.core.geometry import box_of_points, relative_box
+from facekp.core.image import read_image
 
 Truth = dict[Path, list[tuple[np.ndarray, np.ndarray]]]
 """Given boxes (4,) and points (K, 2) by photo."""

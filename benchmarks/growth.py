@@ -23,8 +23,8 @@ import psutil
 from rich.progress import track
 
 from benchmarks.common import composed, run_python, show
-from facekp.config import build
-from facekp.data.sources import IBUG
+from facekp.cli.config import build
+from facekp.data.registry import IBUG
 
 PHOTOS = 300
 PASS = 6400

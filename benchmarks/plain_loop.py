@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.common import ON_A_CPU, composed, data_source, show
 from benchmarks.training import epoch_times
-from facekp.config import build, build_network
+from facekp.cli.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord
 

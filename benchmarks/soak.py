@@ -63,9 +63,9 @@ def main() -> None:
 
 def one_round(folder: Path) -> dict[str, float]:
     """Train, evaluate, predict; then what the process holds."""
-    from facekp.predictor import Photo, Predictor
+    from facekp.inference.predictor import Photo, Predictor
     from facekp.tasks.evaluate import evaluate
-    from facekp.training import train
+    from facekp.tasks.train import train
 
     folder.mkdir()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings():

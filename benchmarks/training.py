@@ -28,7 +28,7 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import ON_A_CPU, data_source, run_train, show
-from facekp.files import write_text
+from facekp.core.files import write_text
 
 EXPERIMENTS = ("part1", "part2", "part3")
 

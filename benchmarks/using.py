@@ -24,9 +24,9 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks.common import run_python, show
-from facekp.data.sources import IBUG
-from facekp.memory import process_peak
-from facekp.weights import SHIPPED
+from facekp.data.registry import IBUG
+from facekp.training.memory import process_peak
+from facekp.models.bundled import SHIPPED
 
 Face = tuple[np.ndarray, np.ndarray]
 """A photo and a box (4,)."""
@@ -111,9 +111,9 @@ def measure(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
 
 def some_faces(count: int) -> list[Face]:
     """Faces of iBUG with what lies around them, in memory, and their boxes."""
-    from facekp.data.dlib_xml import read_dlib_xml
-    from facekp.geometry import apply_map, frame_box
-    from facekp.imaging import read_image, shrink
+    from facekp.data.formats.dlib_xml import read_dlib_xml
+    from facekp.core.geometry import apply_map, frame_box
+    from facekp.core.image import read_image, shrink
 
     folder = Path(os.environ["FACEKP_DATA_DIR"]) / IBUG.folder_name
     entries = read_dlib_xml(folder / "labels_ibug_300W_train.xml")
@@ -127,7 +127,7 @@ def some_faces(count: int) -> list[Face]:
 
 def our_predictor(model: str, batch: int) -> Callable[[list[Face]], list[np.ndarray]]:
     """facekp's, from a checkpoint or an exported network."""
-    from facekp.predictor import Predictor
+    from facekp.inference.predictor import Predictor
 
     return Predictor.load(model, batch_size=batch).locate
 

@@ -62,7 +62,7 @@ def real_data() -> Path:
 
 def composed(*overrides: str, of: str = "config") -> DictConfig:
     """The configuration that `train.py` would get, or `predict.py` with `of="predict"`."""
-    from facekp.config import register_resolvers
+    from facekp.cli.config import register_resolvers
 
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -74,7 +74,7 @@ def checkpoints(
     tmp_path_factory: pytest.TempPathFactory, imm_data: Path, ibug_data: Path
 ) -> dict[str, Path]:
     """A checkpoint each of a small network on drawn IMM and drawn iBUG, hardly trained."""
-    from facekp.training import train
+    from facekp.tasks.train import train
 
     made = {}
     small = [
@@ -101,8 +101,8 @@ def checkpoints(
 @pytest.fixture
 def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
     """Trains the nose net on 18 drawn faces, no report; returns the metric and the run's folder."""
-    from facekp.checks import check
-    from facekp.training import train
+    from facekp.cli.validation import check
+    from facekp.tasks.train import train
 
     def _run(name: str, *overrides: str) -> tuple[float, Path]:
         folder = tmp_path / name

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from facekp.data.check import main
+from facekp.tasks.check_data import main
 from facekp.data.ibug import IBUGDataModule
 from facekp.data.imm import IMMDataModule
-from facekp.errors import ConfigError, DataError
+from facekp.core.errors import ConfigError, DataError
 
 FOLDER = "ibug_300W_large_face_landmark_dataset"
 

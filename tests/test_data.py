@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from facekp.augmentation import Augmentation
-from facekp.data.asf import read_asf
+from facekp.data.augmentation import Augmentation
+from facekp.data.formats.asf import read_asf
 from facekp.data.dataset import EpochSampler
-from facekp.data.dlib_xml import read_dlib_xml
+from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.ibug import IBUGDataModule, is_twin, photo_of, picture_of
 from facekp.data.imm import IMMDataModule, read_imm
 from facekp.data.synthetic import (
@@ -26,10 +26,10 @@ from facekp.data.synthetic import (
     draw_ibug_face,
     draw_imm_face,
 )
-from facekp.draw import draw_points
-from facekp.errors import ConfigError, DataError
-from facekp.geometry import denormalize_points
-from facekp.landmarks import IBUG68, IMM58, LandmarkScheme
+from facekp.visualization.overlay import draw_points
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.geometry import denormalize_points
+from facekp.core.landmarks import IBUG68, IMM58, LandmarkScheme
 from facekp.metrics import to_photo_pixels
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from facekp.data import download
 from facekp.data.download import Archive, fetch_archive, unpack, verify_ibug, verify_imm
-from facekp.errors import DataError
+from facekp.core.errors import DataError
 
 
 class Server(BaseHTTPRequestHandler):

@@ -22,18 +22,18 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from facekp.data.asf import read_asf, write_asf
+from facekp.data.formats.asf import read_asf, write_asf
 from facekp.data.dataset import View
-from facekp.data.dlib_xml import XmlWriter, read_dlib_xml
-from facekp.data.pts import read_pts, write_pts
-from facekp.errors import ConfigError, DataError, FacekpError
-from facekp.given import GivenFaces
-from facekp.imaging import frame_count, image_size, read_image, upright_map, warp
-from facekp.landmarks import IMM58
+from facekp.data.formats.dlib_xml import XmlWriter, read_dlib_xml
+from facekp.data.formats.pts import read_pts, write_pts
+from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.inference.annotations import GivenFaces
+from facekp.core.image import frame_count, image_size, read_image, upright_map, warp
+from facekp.core.landmarks import IMM58
 from facekp.models.heatmap import HeatmapNet
-from facekp.predictor import Predictor
+from facekp.inference.predictor import Predictor
 from facekp.tasks.export import export
-from facekp.training import start_from
+from facekp.tasks.train import start_from
 
 LONGEST = 1.0
 """Seconds of processor time that an input may take; ten times that by the clock ends all."""
@@ -278,7 +278,7 @@ def mutated(content: bytes, changes: list[tuple[int, str, bytes, int]]) -> bytes
 
 ODD: list[Any] = [
     None, True, -1, 0, 1, 10**9, 2**70, 0.5, float("nan"), float("inf"), "", "a", "os.system",
-    "facekp.models.resnet.ResNet18", "facekp.predictor.Predictor", [], {}, [0], [10**9] * 2, [[1]] * 3,
+    "facekp.models.resnet.ResNet18", "facekp.inference.predictor.Predictor", [], {}, [0], [10**9] * 2, [[1]] * 3,
     {"_target_": "os.system", "command": "true"}, "imm58", torch.zeros(1), torch.zeros(1).expand(2**40),
 ]  # fmt: skip
 

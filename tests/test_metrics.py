@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from facekp.evaluation import summary
-from facekp.losses import WingLoss
+from facekp.metrics_table import summary
+from facekp.training.losses import WingLoss
 from facekp.metrics import KeypointMetrics
 
 

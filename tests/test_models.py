@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from facekp.config import build_network
-from facekp.errors import ConfigError
+from facekp.cli.config import build_network
+from facekp.core.errors import ConfigError
 
 from .conftest import composed
 
@@ -119,7 +119,7 @@ def test_training_starts_at_the_mean_shape(name: str) -> None:
 @pytest.mark.parametrize(
     "target",
     ["os.system", "torch.hub.load", "facekp.models.pooling.make_pool", "facekp.models.resnet.Tensor",
-     "facekp.models.resnet.BasicBlock", "facekp.models.convnet.Nothing", "facekp.module.KeypointModule"],
+     "facekp.models.resnet.BasicBlock", "facekp.models.convnet.Nothing", "facekp.training.module.KeypointModule"],
 )  # fmt: skip
 def test_only_networks_are_built(target: str) -> None:
     with pytest.raises(ConfigError, match=r"model\._target_"):

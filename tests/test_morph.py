@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facekp.data.synthetic import draw_ibug_face
-from facekp.detection import WholeImage
-from facekp.errors import ConfigError, DataError
-from facekp.geometry import apply_map
-from facekp.imaging import read_image
-from facekp.landmarks import IBUG68
-from facekp.morph import (
+from facekp.inference.detectors import WholeImage
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.geometry import apply_map
+from facekp.core.image import read_image
+from facekp.core.landmarks import IBUG68
+from facekp.visualization.morph import (
     Mesh,
     Morph,
     Posed,
@@ -30,7 +30,7 @@ from facekp.morph import (
     triangulate,
 )
 from facekp.tasks.morph import ORDERS, morph
-from facekp.video import VideoWriter
+from facekp.visualization.video import VideoWriter
 
 SIZE = (160, 200)
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from facekp.augmentation import Augmentation
+from facekp.data.augmentation import Augmentation
 from facekp.data.cache import CONTEXT
-from facekp.geometry import (
+from facekp.core.geometry import (
     apply_map,
     box_from_ltwh,
     box_map,
@@ -27,8 +27,8 @@ from facekp.geometry import (
     normalize_points,
     whole_image_box,
 )
-from facekp.imaging import shrink, shrink_factor, to_channels, warp
-from facekp.landmarks import IBUG68
+from facekp.core.image import shrink, shrink_factor, to_channels, warp
+from facekp.core.landmarks import IBUG68
 
 CONF = Path(__file__).parent.parent / "conf"
 

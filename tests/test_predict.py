@@ -17,12 +17,12 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from facekp.checkpoints import load_network
+from facekp.models.checkpoint import load_network
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
-from facekp.detection import CenterFaceDetector, Detector, DlibDetector, WholeImage
-from facekp.errors import ConfigError, DataError, FacekpError
-from facekp.geometry import (
+from facekp.inference.detectors import CenterFaceDetector, Detector, DlibDetector, WholeImage
+from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.core.geometry import (
     apply_map,
     box_of_points,
     normalize_points,
@@ -30,14 +30,14 @@ from facekp.geometry import (
     relative_box,
     whole_image_box,
 )
-from facekp.given import GivenFaces
-from facekp.imaging import read_image
-from facekp.landmarks import IBUG68
-from facekp.predictor import Predictor
+from facekp.inference.annotations import GivenFaces
+from facekp.core.image import read_image
+from facekp.core.landmarks import IBUG68
+from facekp.inference.predictor import Predictor
 from facekp.tasks.evaluate import evaluate
 from facekp.tasks.export import compare, export
 from facekp.tasks.kaggle import kaggle, submission
-from facekp.tasks.photos import photos
+from facekp.tasks.predict import photos
 
 from .conftest import ROOT, composed
 
@@ -723,7 +723,7 @@ def test_the_competition_gets_the_most_accurate_network_unless_asked() -> None:
 
 def test_using_a_network_needs_no_lightning() -> None:
     code = (
-        "import sys, facekp.predictor; "
+        "import sys, facekp.inference.predictor; "
         "print({'pytorch_lightning', 'albumentations', 'torchvision'} & {*sys.modules})"
     )
     run = [sys.executable, "-c", code]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekp.data.asf import read_asf, write_asf
-from facekp.data.dlib_xml import XmlWriter, read_dlib_xml
+from facekp.data.formats.asf import read_asf, write_asf
+from facekp.data.formats.dlib_xml import XmlWriter, read_dlib_xml
 from facekp.data.ibug import read_ibug
 from facekp.data.imm import read_imm
-from facekp.data.pts import read_pts, write_pts
-from facekp.errors import DataError
-from facekp.imaging import frame_count, image_size, read_image
-from facekp.landmarks import IMM58
+from facekp.data.formats.pts import read_pts, write_pts
+from facekp.core.errors import DataError
+from facekp.core.image import frame_count, image_size, read_image
+from facekp.core.landmarks import IMM58
 
 PATHS = [(chain, name in IMM58.closed) for name, chain in IMM58.groups.items()]
 POINTS58 = np.random.default_rng(0).uniform(0, 400, (58, 2))

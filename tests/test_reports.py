@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from facekp import figures
-from facekp.draw import fit, signed
-from facekp.evaluation import relative_errors
-from facekp.inspection import convolutions, feature_maps, filter_sheet, layer_table
-from facekp.landmarks import IMM58
-from facekp.reports.page import Section, chart, link, table, write_page
+from facekp.visualization import charts as figures
+from facekp.visualization.overlay import fit, signed
+from facekp.metrics_table import relative_errors
+from facekp.visualization.network import convolutions, feature_maps, filter_sheet, layer_table
+from facekp.core.landmarks import IMM58
+from facekp.visualization.reports.page import Section, chart, link, table, write_page
 
 Run = Callable[..., tuple[float, Path]]
 
@@ -52,7 +52,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, imm_data: Path) -> Path:
     """A short run of the full-face net with its report."""
-    from facekp.training import train
+    from facekp.tasks.train import train
 
     from .conftest import composed
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.training import epoch_times
-from facekp import memory
+from facekp.training import memory
 from facekp.models.convnet import ConvNet
 
 

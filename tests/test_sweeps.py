@@ -18,12 +18,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from facekp import devices
-from facekp.callbacks.median import MedianStopping
-from facekp.checks import check
-from facekp.errors import ConfigError, FacekpError
-from facekp.files import write_text
-from facekp.runs import accept_resume, expand_resume
+from facekp.core import devices
+from facekp.training.callbacks.median import MedianStopping
+from facekp.cli.validation import check
+from facekp.core.errors import ConfigError, FacekpError
+from facekp.core.files import write_text
+from facekp.cli.runs import accept_resume, expand_resume
 
 from .conftest import ROOT, composed
 from .test_training import assert_same_end
@@ -150,7 +150,7 @@ def test_each_process_claims_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(devices, "_claims", {})
     assert [devices.claim_gpu(names) for _ in range(2)] == [0, 0]
     code = (
-        "import sys, time; from facekp.devices import claim_gpu\n"
+        "import sys, time; from facekp.core.devices import claim_gpu\n"
         "print(claim_gpu(sys.argv[1:]), flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(

@@ -14,9 +14,9 @@ import pytest
 import torch
 import yaml
 
-from facekp.config import build_network, new_dir, run_dir
-from facekp.errors import ConfigError, DataError, FacekpError
-from facekp.weights import SHIPPED
+from facekp.cli.config import build_network, new_dir, run_dir
+from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.models.bundled import SHIPPED
 
 from .conftest import ROOT, composed
 

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 import torch
 
-from facekp.checkpoints import load_network, read_checkpoint
-from facekp.errors import ConfigError, DataError, FacekpError
-from facekp.evaluation import image_errors, summary
-from facekp.landmarks import IBUG68
+from facekp.models.checkpoint import load_network, read_checkpoint
+from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.metrics_table import image_errors, summary
+from facekp.core.landmarks import IBUG68
 from facekp.models.base import CHECKPOINT_KEY
-from facekp.predictor import Predictor
+from facekp.inference.predictor import Predictor
 from facekp.tasks.common import trained_on
 from facekp.tasks.pack import pack
-from facekp.training import check_resumed
-from facekp.weights import SHIPPED
+from facekp.tasks.train import check_resumed
+from facekp.models.bundled import SHIPPED
 
 from .conftest import ROOT
 

@@ -15,10 +15,11 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from facekp import memory, training
+from facekp.training import memory
+from facekp.tasks import train as training
 from facekp.data.imm import IMMDataModule
-from facekp.errors import ConfigError, DataError
-from facekp.module import KeypointModule
+from facekp.core.errors import ConfigError, DataError
+from facekp.training.module import KeypointModule
 from tests.conftest import ROOT
 
 Run = Callable[..., tuple[float, Path]]

@@ -14,12 +14,12 @@ from typing import TypeVar
 import numpy as np
 from rich.progress import track
 
-from facekp.data.folders import made_folder, whole_folder
+from facekp.core.folders import made_folder, whole_folder
 from facekp.data.records import FaceRecord
-from facekp.errors import ConfigError, DataError
-from facekp.files import write_text
-from facekp.geometry import frame_box
-from facekp.imaging import shrink, shrink_factor
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.files import write_text
+from facekp.core.geometry import frame_box
+from facekp.core.image import shrink, shrink_factor
 
 T = TypeVar("T")
 

@@ -16,14 +16,14 @@ import pytorch_lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from facekp.augmentation import Augmentation
+from facekp.data.augmentation import Augmentation
 from facekp.data.cache import unreadable
 from facekp.data.dataset import Batch, EpochSampler, Key, KeypointDataset, View
 from facekp.data.records import FaceRecord
-from facekp.data.sources import Source
-from facekp.errors import ConfigError, DataError
-from facekp.geometry import apply_map, box_of_points, normalize_points, relative_box
-from facekp.landmarks import LandmarkScheme
+from facekp.data.registry import Source
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.geometry import apply_map, box_of_points, normalize_points, relative_box
+from facekp.core.landmarks import LandmarkScheme
 
 log = logging.getLogger(__name__)
 

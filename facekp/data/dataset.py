@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from facekp.augmentation import Augmentation
+from facekp.data.augmentation import Augmentation
 from facekp.data.cache import DecodedImages
 from facekp.data.records import FaceRecord
-from facekp.geometry import Size, apply_map, box_map, compose, frame_box, invert, normalize_points
-from facekp.landmarks import LandmarkScheme
+from facekp.core.geometry import Size, apply_map, box_map, compose, frame_box, invert, normalize_points
+from facekp.core.landmarks import LandmarkScheme
 
 Key = tuple[int, int]
 """(epoch, sample): what the augmentation of a sample depends on, besides the seed."""

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 
-from facekp.data.dlib_xml import read_dlib_xml
-from facekp.data.sources import IBUG, IMM
-from facekp.errors import DataError
+from facekp.data.formats.dlib_xml import read_dlib_xml
+from facekp.data.registry import IBUG, IMM
+from facekp.core.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
-from facekp.geometry import Size
+from facekp.core.geometry import Size
 
 _SHIFT = 4  # fractional bits of OpenCV's polygon coordinates: a sixteenth of a pixel
 

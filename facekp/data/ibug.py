@@ -17,12 +17,12 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from facekp.data.datamodule import FaceDataModule, Splits, by, split_groups
-from facekp.data.dlib_xml import read_dlib_xml
+from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.download import IBUG_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
-from facekp.data.sources import IBUG
-from facekp.errors import ConfigError, DataError, leave_out
-from facekp.landmarks import IBUG68
+from facekp.data.registry import IBUG
+from facekp.core.errors import ConfigError, DataError, leave_out
+from facekp.core.landmarks import IBUG68
 
 TRAIN_XML = "labels_ibug_300W_train.xml"
 TEST_XMLS = ("labels_ibug_300W_test.xml", "labels_ibug_300W_test_parsed.xml")

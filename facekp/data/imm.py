@@ -20,15 +20,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from facekp.data.asf import read_asf
+from facekp.data.formats.asf import read_asf
 from facekp.data.datamodule import FaceDataModule, Splits
 from facekp.data.download import IMM_ARCHIVE, fetch_archive
 from facekp.data.records import FaceRecord
-from facekp.data.sources import IMM
-from facekp.errors import DataError, leave_out
-from facekp.geometry import whole_image_box
-from facekp.imaging import image_size
-from facekp.landmarks import IMM58
+from facekp.data.registry import IMM
+from facekp.core.errors import DataError, leave_out
+from facekp.core.geometry import whole_image_box
+from facekp.core.image import image_size
+from facekp.core.landmarks import IMM58
 
 _NAME = re.compile(r"(\d+)-(\d+)[mf]")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facekp.errors import DataError
-from facekp.geometry import Size
-from facekp.imaging import read_image, to_channels
+from facekp.core.errors import DataError
+from facekp.core.geometry import Size
+from facekp.core.image import read_image, to_channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +18,7 @@ class FaceRecord:
 
     Args:
         image: path of the image.
-        bbox: face box (4,) `xyxy`, see `facekp.geometry`.
+        bbox: face box (4,) `xyxy`, see `facekp.core.geometry`.
         keypoints: (K, 2) pixels of the image, or None where the file has no points.
         name: how the data set calls the entry, e.g. `01-1m` or `helen/trainset/123_1.jpg`.
         group: entries that show the same person or photo share it; a split never parts them.

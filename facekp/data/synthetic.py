@@ -18,16 +18,16 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from facekp.data.asf import write_asf
+from facekp.data.formats.asf import write_asf
 from facekp.data.datamodule import default_cache_dir
-from facekp.data.dlib_xml import XmlWriter
+from facekp.data.formats.dlib_xml import XmlWriter
 from facekp.data.drawing import Camera, Painter, background, finish, make_face, make_look
-from facekp.data.folders import whole_folder
+from facekp.core.folders import whole_folder
 from facekp.data.ibug import TEST_XMLS, TRAIN_XML, IBUGDataModule
 from facekp.data.imm import IMMDataModule
-from facekp.errors import ConfigError
-from facekp.geometry import Size
-from facekp.landmarks import IBUG68, IMM58
+from facekp.core.errors import ConfigError
+from facekp.core.geometry import Size
+from facekp.core.landmarks import IBUG68, IMM58
 
 _VERSION = 1  # of the drawings; a change makes new folders
 MOST = 20_000

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from facekp.config import build_datamodule
+from facekp.cli.config import build_datamodule
 from facekp.data.datamodule import FaceDataModule
-from facekp.errors import ConfigError
+from facekp.core.errors import ConfigError
 
 T = TypeVar("T")
 

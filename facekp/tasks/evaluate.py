@@ -9,14 +9,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from facekp import figures
+from facekp.visualization import charts as figures
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.ibug import CHALLENGING_SOURCES, COMMON_SOURCES
 from facekp.data.records import FaceRecord
-from facekp.errors import ConfigError
-from facekp.evaluation import image_errors, summary
-from facekp.geometry import apply_map, denormalize_points, invert
-from facekp.predictor import Predictor
+from facekp.core.errors import ConfigError
+from facekp.metrics_table import image_errors, summary
+from facekp.core.geometry import apply_map, denormalize_points, invert
+from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder, trained_on, with_progress
 
 

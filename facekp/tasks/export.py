@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facekp.checkpoints import load_network
-from facekp.errors import ConfigError, FacekpError
+from facekp.models.checkpoint import load_network
+from facekp.core.errors import ConfigError, FacekpError
 from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
-from facekp.predictor import Predictor
+from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder
-from facekp.weights import located
+from facekp.models.bundled import located
 
 TOLERANCE = 1e-4
 """Largest difference between onnxruntime and torch, in sides of the input."""
@@ -35,7 +35,7 @@ class _Exported(nn.Module):
 def export(ckpt_path: str, output: str) -> Path:
     """Write `<experiment>.onnx` and compare it with the network.
 
-    The exported network takes `views` (B, C, H, W) uint8, as `facekp.imaging.warp` makes them, and
+    The exported network takes `views` (B, C, H, W) uint8, as `facekp.core.image.warp` makes them, and
     gives `keypoints` (B, K, 2) normalised. Its metadata entry `facekp` is the checkpoint's
     description as JSON: scheme, points, view (size, channels, box_scale, square), framing.
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facekp.errors import ConfigError
-from facekp.landmarks import IBUG68
-from facekp.predictor import Predictor
+from facekp.core.errors import ConfigError
+from facekp.core.landmarks import IBUG68
+from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder, trained_on, with_progress
 
 

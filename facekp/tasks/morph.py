@@ -13,18 +13,18 @@ from time import perf_counter
 import numpy as np
 from PIL import ExifTags
 
-from facekp.detection import Detector
-from facekp.draw import save
-from facekp.errors import ConfigError, DataError
-from facekp.geometry import Size, apply_map
-from facekp.given import GivenFaces
-from facekp.imaging import open_image, read_image
-from facekp.landmarks import LandmarkScheme
-from facekp.morph import Morph, Posed, filling_zoom, frame_map, mean_face, pose
-from facekp.predictor import Predictor
+from facekp.inference.detectors import Detector
+from facekp.visualization.overlay import save
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.geometry import Size, apply_map
+from facekp.inference.annotations import GivenFaces
+from facekp.core.image import open_image, read_image
+from facekp.core.landmarks import LandmarkScheme
+from facekp.visualization.morph import Morph, Posed, filling_zoom, frame_map, mean_face, pose
+from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder, with_progress
-from facekp.tasks.photos import VIDEOS, find_inputs
-from facekp.video import KINDS, VideoWriter
+from facekp.tasks.predict import VIDEOS, find_inputs
+from facekp.visualization.video import KINDS, VideoWriter
 
 EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda share: share,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from facekp.checkpoints import load_network
-from facekp.errors import ConfigError, FacekpError
-from facekp.files import written_whole
+from facekp.models.checkpoint import load_network
+from facekp.core.errors import ConfigError, FacekpError
+from facekp.core.files import written_whole
 from facekp.models.base import CHECKPOINT_KEY
 from facekp.tasks.common import output_folder
-from facekp.weights import located
+from facekp.models.bundled import located
 
 TOLERANCE = 2e-3
 """Largest difference of any point from the network's, in sides of the input."""

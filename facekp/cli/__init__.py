@@ -1,0 +1,1 @@
+"""The command-line programs: Hydra configuration, validation, error messages, sweeps."""

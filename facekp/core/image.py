@@ -1,0 +1,239 @@
+"""Pixels: reading a file, and the one warp that every image goes through."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from facekp.core.errors import DataError
+from facekp.core.geometry import Size, apply_map, compose, invert
+
+MAX_PIXELS = 120_000_000
+"""Larger images are refused before they are decoded: a small file can unpack to gigabytes."""
+
+
+def image_size(path: str | Path) -> Size:
+    """(height, width) of an image file, from its header alone.
+
+    Raises:
+        DataError: no such file, no image, or more than `MAX_PIXELS`.
+    """
+    with open_image(path) as image:
+        return image.height, image.width
+
+
+def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
+    """Image file as (H, W, 3) uint8 RGB.
+
+    Any mode is brought to 8-bit RGB: grey and palette are expanded, transparency is laid on white,
+    CMYK is converted, 16-bit values are scaled to 8 bits.
+
+    Args:
+        path: the file.
+        upright: turn the image as its EXIF tag says. Right for a user's photo; wrong for a data
+            set, whose points belong to the pixels as stored.
+
+    Raises:
+        DataError: no such file, no image, cut short, or more than `MAX_PIXELS`.
+    """
+    with open_image(path) as image:
+        try:
+            image.load()
+            if upright:
+                image = ImageOps.exif_transpose(image)
+            return _to_rgb(image)
+        except Exception as error:  # Pillow's decoders and its EXIF reader raise anything
+            raise DataError(
+                path, f"the image cannot be decoded ({error})", "replace or remove the file"
+            ) from error
+
+
+def frame_count(path: str | Path) -> int:
+    """How many images a file holds (pages, frames); `read_image` gives the first.
+
+    Raises:
+        DataError: as `image_size`.
+    """
+    with open_image(path) as image:
+        try:
+            return int(getattr(image, "n_frames", 1))
+        except Exception as error:  # as in read_image
+            problem = f"its pages cannot be counted ({error})"
+            raise DataError(path, problem, "replace or remove it") from error
+
+
+def upright_map(path: str | Path) -> np.ndarray:
+    """Map (2, 3) from a file's pixels as stored to those of the upright image (EXIF orientation).
+
+    Raises:
+        DataError: as `image_size`.
+    """
+    with open_image(path) as image:
+        try:
+            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        except Exception as error:  # as in read_image
+            problem = f"its EXIF cannot be read ({error})"
+            raise DataError(path, problem, "save the image anew") from error
+        width, height = image.size
+        if image.format == "TIFF" and turn in (5, 6, 7, 8):  # Pillow has turned it already
+            width, height = height, width
+        right, bottom = width - 1.0, height - 1.0
+    x, y = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
+    from_right, from_bottom = [-1.0, 0.0, right], [0.0, -1.0, bottom]
+    # EXIF 2.32, tag 0x0112: where the stored picture's first row and column belong.
+    rows = {
+        2: (from_right, y),
+        3: (from_right, from_bottom),
+        4: (x, from_bottom),
+        5: (y, x),
+        6: (from_bottom, x),
+        7: (from_bottom, from_right),
+        8: (y, from_right),
+    }
+    return np.array(rows.get(turn, (x, y)))
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """An image file of a kind that is read here, not yet decoded.
+
+    Raises:
+        DataError: as `image_size`.
+    """
+    try:
+        with warnings.catch_warnings():
+            # MAX_PIXELS is our own bound on the same danger.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=_formats())
+    except FileNotFoundError as error:
+        raise DataError(path, "no such image", "check the path and the data set") from error
+    except Image.DecompressionBombError as error:
+        problem = f"more than {MAX_PIXELS:,} pixels ({error})"
+        raise DataError(path, problem, "scale it down first") from error
+    except Exception as error:  # as in read_image
+        raise DataError(path, f"not a readable image ({error})", "replace or remove it") from error
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width}x{image.height}"
+        image.close()
+        raise DataError(path, f"{size} is more than {MAX_PIXELS:,} pixels", "scale it down first")
+    return image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of what is read: not those, as EPS, that another program is run for."""
+    Image.init()
+    named = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+    return tuple(name for name in named if name in Image.OPEN)
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):
+        values = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        return np.repeat((values // 257 + (values % 257 > 128)).astype(np.uint8)[..., None], 3, 2)
+    if image.mode == "F":
+        light = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        light *= 255 / max(float(light.max(initial=0)), 1.0)
+        return np.repeat(light.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
+
+
+def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """(H, W, 3) RGB or (H, W) grey to (H, W) for one channel, (H, W, 3) for three."""
+    if channels == 1:
+        return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+
+
+def shrink_factor(matrix: np.ndarray) -> int:
+    """Whole number by which a photo may be box-averaged before it is warped by a map (2, 3)."""
+    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    return max(1, int(1 / scale + 1e-6))
+
+
+def shrink(
+    image: np.ndarray, factor: int, roi: np.ndarray, channels: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a photo inside `roi`, averaged over `factor x factor` pixels.
+
+    The blocks start at multiples of `factor` in the photo, whatever the roi, so a part that was
+    shrunk and kept gives the very pixels that the whole photo would.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8.
+        factor: at least 1.
+        roi: box (4,); it is cut to the image.
+        channels: 1 or 3 to have the part grey or RGB; None leaves it as it is.
+
+    Returns:
+        The small image and the map (2, 3) from the photo to it.
+    """
+    height, width = image.shape[:2]
+    limit = np.array([width, height])
+    first = np.clip(np.floor(roi[:2]), 0, limit - 1).astype(int) // factor * factor
+    last = np.clip(np.ceil(roi[2:]).astype(int) + 1, first + 1, limit)
+    part = image[first[1] : last[1], first[0] : last[0]]
+    part = part if channels is None else to_channels(part, channels)
+    if factor > 1:
+        blocks = -(-(last - first) // factor)
+        missing = blocks * factor - (last - first)
+        if missing.any():
+            part = cv2.copyMakeBorder(
+                part, 0, int(missing[1]), 0, int(missing[0]), cv2.BORDER_REPLICATE
+            )
+        part = cv2.resize(part, (int(blocks[0]), int(blocks[1])), interpolation=cv2.INTER_AREA)
+    offset = (0.5 - first) / factor - 0.5
+    return part, np.column_stack([np.eye(2) / factor, offset])
+
+
+def seen_box(matrix: np.ndarray, size: Size, margin: float) -> np.ndarray:
+    """Box (4,) around what a view of `size` through a map (2, 3) sees of the photo.
+
+    Args:
+        matrix: map from the photo to the view.
+        size: (height, width) of the view.
+        margin: pixels of the photo added on each side.
+    """
+    height, width = size
+    corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=float)
+    seen = apply_map(invert(matrix), corners)
+    return np.concatenate([seen.min(axis=0) - margin, seen.max(axis=0) + margin])
+
+
+def warp(
+    image: np.ndarray, matrix: np.ndarray, size: Size, channels: int | None = None
+) -> np.ndarray:
+    """The network's view of a photo: the only place where facekp resamples an image.
+
+    Bilinear, after a box average where the map shrinks by two or more (no aliasing); black where
+    the view leaves the photo.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8.
+        matrix: map (2, 3) from the photo to the view.
+        size: (height, width) of the view.
+        channels: 1 or 3 to have the view grey or RGB; None leaves it as it is.
+
+    Returns:
+        (height, width) or (height, width, C) uint8.
+    """
+    factor = shrink_factor(matrix)
+    if factor > 1 or channels is not None:
+        image, to_small = shrink(image, factor, seen_box(matrix, size, factor), channels)
+        matrix = compose(matrix, invert(to_small))
+    return cv2.warpAffine(
+        image,
+        matrix,
+        (size[1], size[0]),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )

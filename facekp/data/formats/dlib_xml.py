@@ -1,0 +1,251 @@
+"""dlib's image-dataset XML, in which iBUG 300-W is packaged. Pixels are counted from 0.
+
+Format: `<images>` holds `<image file= [width= height=]>`, each with `<box top= left= width=
+height=>`, each with one `<part name= x= y=>` a point or none (dlib's imglab; the test half of the
+course's competition has no parts).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from facekp.core.errors import DataError, leave_out
+from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, box_from_ltwh
+
+MAX_BYTES = 256_000_000
+"""Of a file: the whole of iBUG 300-W takes 20 million."""
+_REMEDY = "restore the file, or mend or remove the entry"
+
+
+@dataclass(eq=False)
+class XmlFace:
+    """One `<box>` of an XML file.
+
+    Args:
+        file: the image's path as the XML has it, relative to the XML's folder.
+        bbox: (4,) `xyxy` in pixels.
+        keypoints: (K, 2) pixels, or None for a box without parts.
+        line: line of the box in the XML.
+        size: (height, width) of the image where the XML states it.
+    """
+
+    file: str
+    bbox: np.ndarray
+    keypoints: np.ndarray | None
+    line: int
+    size: tuple[int, int] | None
+
+
+def read_dlib_xml(
+    path: str | Path, count: int | None = 68, problems: list[DataError] | None = None
+) -> list[XmlFace]:
+    """Read every box of a dlib XML file, in its order; those that imglab marks as ignored are not.
+
+    Args:
+        path: the file.
+        count: how many parts a box with parts must have, named `0` (or `00`) to `count - 1`; None
+            reads the boxes alone, and lets an image lie anywhere.
+        problems: what is wrong with single entries goes here, and they are left out; None raises
+            the first.
+
+    Raises:
+        DataError: missing or malformed file, a path that leaves the folder, an empty box, a wrong
+            number of parts, a part twice, a number that is not finite, an entity declaration;
+            with file and line.
+    """
+    return _Reader(Path(path), count, problems).read()
+
+
+class _Reader:
+    """Event parser: memory in proportion to the file, whatever it nests or declares."""
+
+    def __init__(self, path: Path, count: int | None, problems: list[DataError] | None) -> None:
+        self.path, self.count, self.problems = path, count, problems
+        self.faces: list[XmlFace] = []
+        self.stack: list[str] = []
+        # What is open: an image by its file, a box that is to be kept, and its parts so far.
+        self.file: str | None = None
+        self.size: tuple[int, int] | None = None
+        self.face: XmlFace | None = None
+        self.parts: dict[int, tuple[float, float]] = {}
+        self.image_is_broken = False
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self.start
+        self.parser.EndElementHandler = self.end
+        self.parser.StartDoctypeDeclHandler = self.doctype
+
+    def read(self) -> list[XmlFace]:
+        try:
+            if self.path.stat().st_size > MAX_BYTES:
+                raise DataError(self.path, f"more than {MAX_BYTES:,} bytes", _REMEDY)
+            # At once: an old expat reads a token that is in pieces again with every piece.
+            self.parser.Parse(self.path.read_bytes(), True)
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+            raise DataError(self.path, problem, "check the path") from error
+        except (expat.ExpatError, ValueError, LookupError) as error:
+            line = getattr(error, "lineno", self.parser.CurrentLineNumber)
+            problem = f"not well-formed XML ({error})"
+            leave_out(DataError(self.path, problem, _REMEDY, line), self.problems)
+        return self.faces
+
+    def fail(self, problem: str) -> DataError:
+        return DataError(self.path, problem, _REMEDY, self.parser.CurrentLineNumber)
+
+    def doctype(self, *_: object) -> None:
+        raise self.fail("a document type declaration is not allowed here")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag in ("image", "box", "part") and tag in self.stack:
+            raise self.fail(f"<{tag}> inside <{tag}>")
+        self.stack.append(tag)
+        if len(self.stack) > 16:
+            raise self.fail("nested too deep for a list of images")
+        with self.leaving_out():
+            if tag == "image":
+                self.image(attributes)
+            elif tag == "box" and not self.image_is_broken:
+                self.box(attributes)
+            elif tag == "part" and self.count is not None and not self.image_is_broken:
+                self.part(attributes)
+
+    def end(self, tag: str) -> None:
+        self.stack.pop()
+        if tag == "box" and self.face is not None:
+            with self.leaving_out():
+                if self.parts:
+                    self.face.keypoints = self.keypoints()
+                self.faces.append(self.face)
+            self.face = None
+        elif tag == "image":
+            self.file, self.image_is_broken = None, False
+
+    @contextmanager
+    def leaving_out(self) -> Iterator[None]:
+        """What is wrong inside goes to the problems, and the box that is open is dropped."""
+        try:
+            yield
+        except DataError as error:
+            leave_out(error, self.problems)
+            self.face = None
+
+    def image(self, attributes: dict[str, str]) -> None:
+        self.image_is_broken = True  # until all of it was good
+        self.file = self.image_file(attributes)
+        self.size = None
+        if "width" in attributes and "height" in attributes:
+            self.size = (self.whole(attributes, "height"), self.whole(attributes, "width"))
+            if min(self.size) < 1:
+                raise self.fail(f"{self.file}: an image of size {self.size}")
+        self.image_is_broken = False
+
+    def box(self, attributes: dict[str, str]) -> None:
+        self.face, self.parts = None, {}
+        if self.file is None:
+            raise self.fail("a box outside an image")
+        left, top, width, height = (
+            self.number(attributes, key) for key in ("left", "top", "width", "height")
+        )
+        if min(width, height) < MIN_SIDE:
+            raise self.fail(f"{self.file}: a box of size {width:g}x{height:g}")
+        if attributes.get("ignore") != "1":
+            bbox, line = box_from_ltwh(left, top, width, height), self.parser.CurrentLineNumber
+            self.face = XmlFace(self.file, bbox, None, line, self.size)
+
+    def part(self, attributes: dict[str, str]) -> None:
+        if len(self.stack) < 2 or self.stack[-2] != "box":
+            raise self.fail("a part outside a box")
+        if self.face is None:
+            return
+        assert self.count is not None
+        index = self.whole(attributes, "name")
+        if not 0 <= index < self.count:
+            raise self.fail(f"{self.file}: part {index}, only 0 to {self.count - 1} exist")
+        if index in self.parts:
+            raise self.fail(f"{self.file}: part {index} twice")
+        self.parts[index] = self.number(attributes, "x"), self.number(attributes, "y")
+
+    def keypoints(self) -> np.ndarray:
+        if len(self.parts) != self.count:
+            found = len(self.parts)
+            raise self.fail(f"{self.file}: {self.count} parts expected, {found} found")
+        return np.array([self.parts[index] for index in range(self.count)])
+
+    def image_file(self, attributes: dict[str, str]) -> str:
+        name = attributes.get("file", "").replace("\\", "/")
+        pure = PurePosixPath(name)
+        if not name.isprintable():
+            raise self.fail(f"the image's path has characters that no path has: {name[:80]!r}")
+        if name and self.count is None:
+            return name  # it is compared, not opened
+        if not name or pure.is_absolute() or ".." in pure.parts or ":" in name or "\0" in name:
+            raise self.fail(f"the image's path must stay inside the XML's folder: {name[:80]!r}")
+        return name
+
+    def number(self, attributes: dict[str, str], key: str) -> float:
+        try:
+            value = float(attributes[key])
+        except (KeyError, ValueError) as error:
+            raise self.fail(f"{self.file}: {key}= must be a number") from error
+        if not math.isfinite(value):
+            raise self.fail(f"{self.file}: {key}={value} is not finite")
+        if abs(value) > MAX_PIXEL:
+            raise self.fail(f"{self.file}: {key}={value:g} is far out")
+        return value
+
+    def whole(self, attributes: dict[str, str], key: str) -> int:
+        value = self.number(attributes, key)
+        if value != int(value):
+            raise self.fail(f"{self.file}: {key}={value:g} must be a whole number")
+        return int(value)
+
+
+@dataclass
+class XmlWriter:
+    """Collects faces and writes them as a dlib XML file.
+
+    Args:
+        name: title of the data set, stored in the file.
+    """
+
+    name: str
+    lines: list[str] = field(default_factory=list)
+
+    def add(
+        self,
+        file: str,
+        ltwh: Iterable[float],
+        keypoints: np.ndarray | None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Add an image with one box.
+
+        Args:
+            file: the image's path, relative to the XML.
+            ltwh: left, top, width, height.
+            keypoints: (K, 2) pixels, or None to write the box alone.
+            size: (height, width) of the image, left out where None.
+        """
+        left, top, width, height = ltwh
+        stated = f" width='{size[1]}' height='{size[0]}'" if size else ""
+        self.lines.append(f"  <image file={quoteattr(file)}{stated}>")
+        self.lines.append(
+            f"    <box top='{top:g}' left='{left:g}' width='{width:g}' height='{height:g}'>"
+        )
+        for index, (x, y) in enumerate(() if keypoints is None else keypoints):
+            self.lines.append(f"      <part name='{index:02d}' x='{x:.4f}' y='{y:.4f}'/>")
+        self.lines += ["    </box>", "  </image>"]
+
+    def write(self, path: str | Path) -> None:
+        """Write the file."""
+        head = ["<?xml version='1.0' encoding='utf-8'?>", "<dataset>", f"<name>{self.name}</name>"]
+        text = "\n".join([*head, "<images>", *self.lines, "</images>", "</dataset>", ""])
+        Path(path).write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Trained networks on photos: detectors, predictor, test-time augmentation, backends."""

@@ -1,0 +1,1 @@
+"""Training: Lightning module, trainer, losses, callbacks, resume."""

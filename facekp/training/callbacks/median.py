@@ -1,0 +1,72 @@
+"""Stopping the hopeless jobs of a sweep."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as L
+from pytorch_lightning.callbacks import Callback
+
+from facekp.cli.runs import HISTORY
+
+log = logging.getLogger(__name__)
+
+
+class MedianStopping(Callback):
+    """Stops a job that is worse than half of the others were after as many epochs.
+
+    The median rule (D. Golovin et al., "Google Vizier", KDD 2017) on the best value so far, read
+    from the tables of the jobs beside it, whatever runs them. Alone, a run is never stopped.
+
+    Args:
+        run_dir: of this job; the others' folders lie beside it and end in the same name.
+        name: of the experiment; jobs of others are not compared.
+        monitor: the metric, lower is better.
+        min_epochs: no job is stopped before.
+        min_jobs: others that must have come as far.
+    """
+
+    def __init__(
+        self, run_dir: str | Path, name: str, monitor: str, min_epochs: int = 5, min_jobs: int = 4
+    ) -> None:
+        self.run_dir, self.name, self.monitor = Path(run_dir), name, monitor
+        self.min_epochs, self.min_jobs = min_epochs, min_jobs
+        self.best = float("inf")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Compare, and stop."""
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is not None:
+            self.best = min(self.best, float(value))
+        epoch = trainer.current_epoch
+        if epoch + 1 < self.min_epochs:
+            return
+        others = self._others(epoch)
+        if len(others) >= self.min_jobs and self.best > others.median():
+            trainer.should_stop = True
+            log.info(
+                f"stopped after {epoch + 1} epochs: {self.monitor} {self.best:.4g}, while half of "
+                f"{len(others)} other jobs had at most {others.median():.4g}"
+            )
+
+    def _others(self, epoch: int) -> pd.Series:
+        """Best value up to an epoch of each other job that has come as far."""
+        found = []
+        for path in self.run_dir.absolute().parent.glob(f"*_{self.name}/{HISTORY}"):
+            if path.parent == self.run_dir.absolute():
+                continue
+            history = pd.read_csv(path)
+            if self.monitor in history and history["epoch"].max() >= epoch:
+                found.append(history[self.monitor][history["epoch"] <= epoch].min())
+        return pd.Series(found, dtype=float)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """That of the run that is resumed."""
+        self.best = state_dict["best"]

@@ -1,0 +1,1 @@
+"""Overlays, charts, network inspection, video, morphs and reports."""

@@ -1,0 +1,273 @@
+"""Charts of training and errors, as matplotlib figures."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from facekp.visualization.overlay import BASELINE, INK, TRAINING, VALIDATION
+from facekp.core.landmarks import LandmarkScheme
+
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlesize": "medium",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "grid.alpha": 0.25,
+    "grid.color": BASELINE,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """An SVG element to stand in a page, transparent, in the page's font and colour of text.
+
+    Args:
+        figure: the chart.
+        name: keeps the ids inside apart from those of the page's other charts.
+    """
+    stream = io.StringIO()
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", text)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a chart as a picture; the name's ending decides the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(_STYLE):
+        figure.savefig(path, dpi=120)
+
+
+@mpl.rc_context(_STYLE)
+def loss_curves(history: pd.DataFrame, monitor: str) -> Figure:
+    """Training and validation loss by epoch, and the best epoch.
+
+    Args:
+        history: a row an epoch with `epoch`, `train/loss`, `val/loss` and the monitored metric.
+        monitor: the metric that is lowest in the best epoch.
+    """
+    figure = _figure(7, 3.6)
+    axes = figure.subplots()
+    epochs = history["epoch"] + 1
+    few = "o" if len(history) < 30 else ""
+    for name, column, colour in (
+        ("training", "train/loss", TRAINING),
+        ("validation", "val/loss", VALIDATION),
+    ):
+        if column in history:
+            there = history[column].notna()
+            axes.plot(
+                epochs[there], history[column][there], few + "-", color=colour, label=name, ms=3
+            )
+    best = int(epochs.iloc[history[monitor].argmin()])
+    axes.axvline(best, color=BASELINE, ls="--", lw=1, label=f"best {monitor}: epoch {best}")
+    shown = [column for column in ("train/loss", "val/loss") if column in history]
+    _logarithmic(axes, "y", history[shown].to_numpy())
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    return figure
+
+
+@mpl.rc_context(_STYLE)
+def error_curves(errors: Mapping[str, np.ndarray], threshold: float) -> tuple[Figure, pd.DataFrame]:
+    """Cumulative error curves, to where nearly all faces are in, as a chart and as numbers.
+
+    Args:
+        errors: NME (N,) of each face by predictor; the first is drawn strongest.
+        threshold: marked; the curve reaches it in any case.
+    """
+    end = max(threshold, *(float(np.quantile(values, 0.98)) for values in errors.values()))
+    grid = np.linspace(0, end, 201)
+    shares = {
+        name: np.sort(values).searchsorted(grid, side="right") / len(values)
+        for name, values in errors.items()
+    }
+    figure = _figure(6, 3.8)
+    axes = figure.subplots()
+    colours = [VALIDATION] + [BASELINE] * (len(shares) - 1)
+    for (name, share), colour in zip(shares.items(), colours, strict=True):
+        axes.plot(100 * grid, 100 * share, label=name, lw=2, color=colour)
+    axes.axvline(100 * threshold, color=BASELINE, ls="--", lw=1)
+    axes.set_xlabel("NME over the outer eye corners, %")
+    axes.set_ylabel("faces with at most this error, %")
+    axes.set_xlim(0, 100 * end)
+    axes.set_ylim(0, 100)
+    axes.legend(loc="lower right")
+    return figure, pd.DataFrame({"nme_interocular": grid, **shares})
+
+
+@mpl.rc_context(_STYLE)
+def errors_by_point(
+    mean_shape: np.ndarray, offsets: np.ndarray, points: Sequence[int], scheme: LandmarkScheme
+) -> Figure:
+    """Mean error of each point on the mean face; for a single point, where each guess fell.
+
+    Args:
+        mean_shape: (K, 2), x to the right, y down.
+        offsets: (N, K, 2) of the guesses from the truth, over the inter-ocular distance.
+        points: indices of the K points in the scheme.
+        scheme: what the points are.
+    """
+    figure = _figure(5.4, 4.6)
+    axes = figure.subplots()
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    if len(points) == 1:
+        x, y = 100 * offsets[:, 0].T
+        axes.scatter(x, y, s=14, color=VALIDATION, alpha=0.6, lw=0)
+        axes.axhline(0, color=BASELINE, lw=1)
+        axes.axvline(0, color=BASELINE, lw=1)
+        axes.set_xlabel("to the right of the true point, % of the inter-ocular distance")
+        axes.set_ylabel("below it, %")
+        return figure
+    at = {point: place for place, point in enumerate(points)}
+    for chain in scheme.lines:
+        own = mean_shape[[at[point] for point in chain if point in at]]
+        axes.plot(*own.T, color=BASELINE, lw=1, zorder=1)
+    error = 100 * np.linalg.norm(offsets, axis=-1).mean(axis=0)
+    x, y = mean_shape.T
+    size = 12 + 160 * error / error.max()
+    drawn = axes.scatter(x, y, c=error, s=size, cmap="viridis_r", zorder=2)
+    figure.colorbar(drawn, ax=axes, label="mean error, % of the inter-ocular distance", shrink=0.8)
+    axes.axis("off")
+    return figure
+
+
+@mpl.rc_context(_STYLE)
+def errors_by_source(errors: pd.DataFrame, unit: str) -> Figure:
+    """The faces' NME by the part of the data set they come from: all, and the median.
+
+    Args:
+        errors: a row a face with `source` and `nme_interocular`.
+        unit: what a source is, for the axis.
+    """
+    groups = [(str(name), 100 * own) for name, own in errors.groupby("source").nme_interocular]
+    figure = _figure(6, 0.9 + 0.45 * len(groups))
+    axes = figure.subplots()
+    _strips(axes, groups, vertical=False)
+    axes.invert_yaxis()
+    _logarithmic(axes, "x", errors.nme_interocular.to_numpy())
+    axes.set_xlabel("NME over the outer eye corners, %")
+    axes.set_ylabel(unit)
+    return figure
+
+
+def _logarithmic(axes: Axes, which: str, values: np.ndarray) -> None:
+    """Make axis `x` or `y` logarithmic, with numbers on it also where it spans no power of ten."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return
+    getattr(axes, f"set_{which}scale")("log")
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_formatter("{x:g}")
+    narrow = positive.max() / positive.min() < 30
+    axis.set_minor_locator(LogLocator(subs=(2, 3, 5) if narrow else tuple(range(2, 10))))
+    axis.set_minor_formatter("{x:g}" if narrow else "")
+
+
+def _strips(axes: Axes, groups: Sequence[tuple[str, pd.Series]], vertical: bool) -> None:
+    """Every value of each group, spread a little, and a bar at the median."""
+    generator = np.random.default_rng(0)
+    for place, (_, values) in enumerate(groups):
+        spread = place + generator.uniform(-0.16, 0.16, len(values))
+        middle = values.median()
+        across = (place - 0.3, place + 0.3)
+        style: dict[str, Any] = {
+            "color": VALIDATION,
+            "lw": 3,
+            "solid_capstyle": "butt",
+            "zorder": 3,
+        }
+        if vertical:
+            axes.scatter(spread, values, s=14, color=TRAINING, alpha=0.6, lw=0)
+            axes.plot(across, (middle, middle), **style)
+        else:
+            axes.scatter(values, spread, s=10, color=TRAINING, alpha=0.5, lw=0)
+            axes.plot((middle, middle), across, **style)
+    ticks, names = range(len(groups)), [name for name, _ in groups]
+    if vertical:
+        axes.set_xticks(ticks, names)
+    else:
+        axes.set_yticks(ticks, names)
+
+
+@mpl.rc_context(_STYLE)
+def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
+    """A metric by epoch of several runs, best first; the ten best are named."""
+    figure = _figure(8, 4)
+    axes = figure.subplots()
+    colours = mpl.colormaps["turbo"](np.linspace(0.9, 0.1, len(histories)))
+    for place, (name, history) in reversed(list(enumerate(histories.items()))):
+        there = history[monitor].notna()
+        axes.plot(
+            history["epoch"][there] + 1,
+            history[monitor][there],
+            color=colours[place],
+            lw=2 if place == 0 else 1.2,
+            marker="o" if there.sum() == 1 else "",
+            label=name if place < 10 else None,
+        )
+    _logarithmic(axes, "y", np.concatenate([own[monitor] for own in histories.values()]))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(monitor)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[::-1], labels[::-1], fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    )
+    return figure
+
+
+@mpl.rc_context(_STYLE)
+def sweep_effects(jobs: pd.DataFrame, settings: Sequence[str], monitor: str) -> Figure:
+    """What each setting of a sweep does: every run's best value by the setting's, and the median.
+
+    Args:
+        jobs: a row a run, with a column each for the settings, and `best`.
+        settings: the columns that differ between runs.
+        monitor: name of the metric.
+    """
+    columns = min(2, len(settings))
+    rows = -(-len(settings) // columns)
+    figure = _figure(4.4 * columns, 3.1 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes, setting in zip(grid.flat, settings, strict=False):
+        groups = [(str(value), own) for value, own in jobs.groupby(setting)["best"]]
+        _strips(axes, groups, vertical=True)
+        _logarithmic(axes, "y", jobs["best"].to_numpy())
+        axes.set_xlabel(setting)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(f"lowest {monitor}")
+    for axes in list(grid.flat)[len(settings) :]:
+        axes.axis("off")
+    return figure

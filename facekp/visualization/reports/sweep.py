@@ -1,0 +1,142 @@
+"""The report of a sweep: every job in one table, their curves, and what each setting does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from facekp.visualization import charts as figures
+from facekp.visualization.reports.page import Section, chart, link, table, write_page
+from facekp.visualization.reports.run import duration
+from facekp.cli.runs import ERROR, HISTORY, RESULTS
+
+PAGE = "report.html"
+
+
+def read_jobs(folder: Path) -> pd.DataFrame:
+    """Jobs of a sweep, the best of each experiment first, failed ones last.
+
+    Args:
+        folder: of the sweep; each job has a folder in it.
+
+    Returns:
+        A row a job: `job` (its folder), `experiment`, a column for each setting that differs
+        between jobs, `monitor` (name) and `best` (its value), `best_epoch`, `epochs`, `seconds`,
+        `status` (done, failed or unfinished), `error`.
+    """
+    rows: list[dict[str, Any]] = []
+    settings: list[dict[str, str]] = []
+    for record in folder.glob("*/.hydra/overrides.yaml"):
+        job = record.parent.parent
+        config = yaml.safe_load((record.parent / "config.yaml").read_text(encoding="utf-8"))
+        overrides = yaml.safe_load(record.read_text(encoding="utf-8"))
+        settings.append(dict(override.lstrip("+~").split("=", 1) for override in overrides))
+        row = {
+            "job": job.name,
+            "experiment": config["name"],
+            "monitor": config["monitor"],
+            "status": "unfinished",
+        }
+        if (job / RESULTS).is_file():
+            results = json.loads((job / RESULTS).read_text(encoding="utf-8"))
+            row |= {
+                "best": results[config["monitor"]],
+                "best_epoch": int(results["epoch"]) + 1,
+                "epochs": results["epochs"],
+                "seconds": round(results["seconds"], 1),
+                "status": "done",
+            }
+        elif (job / ERROR).is_file():
+            lines = (job / ERROR).read_text(encoding="utf-8").strip().splitlines()
+            row |= {"status": "failed", "error": lines[-1]}
+        rows.append(row)
+    own = pd.DataFrame(settings)
+    differing = [name for name in own if len(set(own[name].fillna(""))) > 1]
+    own = own[[name for name in differing if name != "experiment"]]
+    columns = ["best", "best_epoch", "epochs", "seconds", "status", "error"]
+    jobs = pd.DataFrame(rows, columns=["job", "experiment", "monitor", *columns])
+    for name in own:
+        numbers = pd.to_numeric(own[name], errors="coerce")
+        own[name] = numbers if numbers.notna().all() else own[name]
+    both = pd.concat([jobs[["job", "experiment"]], own, jobs[["monitor", *columns]]], axis=1)
+    numbered = both["job"].str.extract(r"^(\d+)", expand=False).astype(float)
+    both = both.assign(_number=numbered).sort_values(["experiment", "best", "_number"])
+    return both.drop(columns="_number").reset_index(drop=True)
+
+
+def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
+    """Write `sweep.csv` and `report.html` into a sweep's folder.
+
+    Args:
+        folder: of the sweep.
+        command: that ran it.
+
+    Returns:
+        What `sweep.csv` holds, see `read_jobs`.
+    """
+    jobs = read_jobs(folder)
+    jobs.to_csv(folder / "sweep.csv", index=False)
+    done = jobs[jobs["status"] == "done"]
+    first = jobs.columns.get_loc("experiment")
+    last = jobs.columns.get_loc("monitor")
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    settings = list(jobs.columns[first + 1 : last])
+    sections = [_jobs_section(folder, jobs)]
+    for name, own in done.groupby("experiment"):
+        sections += _experiment(folder, str(name), own, settings)
+    counts = jobs["status"].value_counts()
+    seconds = float(done["seconds"].sum())
+    cards = {"jobs": str(len(jobs)), "their time together": duration(seconds)}
+    cards |= {f"jobs {status}": str(count) for status, count in counts.items() if status != "done"}
+    for name, own in done.groupby("experiment"):
+        best = own.iloc[0]
+        cards[f"lowest {best['monitor']}, {name}"] = f"{best['best']:.3g}"
+    names = ", ".join(sorted(set(jobs["experiment"])))
+    write_page(
+        folder / PAGE, f"Sweep over {', '.join(settings) or names}", names, command, cards, sections
+    )
+    return jobs
+
+
+def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
+    shown = jobs.drop(columns=["monitor"])
+    if jobs["error"].isna().all():
+        shown = shown.drop(columns="error")
+    reports = {job for job in jobs["job"] if (folder / job / PAGE).is_file()}
+    formats = {
+        "job": lambda job: link(f"{job}/{PAGE}", job) if job in reports else job,
+        "best": "{:.4g}".format,
+        "seconds": "{:.0f}".format,
+        "best_epoch": "{:.0f}".format,
+        "epochs": "{:.0f}".format,
+    }
+    monitors = ", ".join(sorted(set(jobs["monitor"])))
+    text = (
+        f"The best of each experiment first, by {monitors}; a job's name leads to its own report."
+    )
+    faded = (jobs["status"] != "done").tolist()
+    return Section("Jobs", text, [table(shown, formats, faded)])
+
+
+def _experiment(folder: Path, name: str, jobs: pd.DataFrame, settings: list[str]) -> list[Section]:
+    """Curves and effects of the jobs of one experiment, best first."""
+    monitor = jobs["monitor"].iloc[0]
+    differing = [column for column in settings if len(set(jobs[column].dropna())) > 1]
+    histories = {}
+    for _, job in jobs.iterrows():
+        label = ", ".join(f"{column.rsplit('.')[-1]}={job[column]}" for column in differing)
+        # Jobs that differ in nothing still have a line each.
+        key = label if label and label not in histories else f"{job['job']} {label}".strip()
+        histories[key] = pd.read_csv(folder / job["job"] / HISTORY)
+    curves = chart(figures.sweep_curves(histories, monitor), f"curves-{name}")
+    sections = [Section(f"{name}: curves", f"{monitor} by epoch.", [curves])]
+    if differing:
+        effects = chart(figures.sweep_effects(jobs, differing, monitor), f"effects-{name}")
+        text = f"The lowest {monitor} of every job by its settings; a bar marks the median."
+        sections.append(Section(f"{name}: what each setting does", text, [effects]))
+    return sections
