@@ -8,9 +8,9 @@ BEST := runs/from_nothing
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
 
-best: $(BEST)/best/results.json ## part3_best from nothing, hours; on a GPU ARGS=trainer.gpus=1
+best: $(BEST)/best/results.json ## part3_best from scratch, hours; on a GPU ARGS=trainer.gpus=1
 
-# Begun anew, or gone on with where it was stopped.
+# Started, or resumed where it was stopped.
 run = $(BIN)/python train.py $(if $(wildcard $(@D)/checkpoints/last.ckpt),resume=$(@D),\
 	experiment=part3_$(notdir $(@D)) hydra.run.dir=$(@D) $(1)) $(ARGS)
 after = init_from=$(BEST)/$(1)/checkpoints/best.ckpt teacher=$(BEST)/$(1)/checkpoints/best.ckpt
@@ -27,34 +27,35 @@ $(BEST)/best/results.json: $(BEST)/large/results.json
 test: setup ## Run the tests
 	$(BIN)/python -m pytest
 
-test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, several processes
+test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels
 	$(BIN)/python -m pytest -m long
 
 fuzz: setup ## Try 200,000 mutated files; ten minutes
-	$(BIN)/python -m pytest tests/test_fuzz.py --inputs 200000 -s
+	$(BIN)/python -m pytest tests/e2e/test_fuzz.py --inputs 200000 -s
 
 soak: .venv/benchmarks ## Train, evaluate and predict for twenty minutes: nothing may grow
 	$(BIN)/python -m benchmarks.soak
 
-audit: setup ## Look the pinned versions up among known vulnerabilities (https://osv.dev)
+audit: setup ## Check the pinned versions for known vulnerabilities (https://osv.dev)
 	$(BIN)/uv tool run pip-audit==2.10.1 --vulnerability-service osv --no-deps --disable-pip \
 		--requirement requirements.txt --requirement benchmarks/requirements.txt
 
-bench: .venv/benchmarks ## Measure speed and memory; twenty minutes, on a machine that does nothing else
+bench: .venv/benchmarks ## Measure speed and memory; twenty minutes, on an otherwise idle machine
 	$(BIN)/python -m benchmarks
 
-lint: setup ## Check style, types and formatting
+lint: setup ## Check style, types, formatting and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-format: setup ## Mend what can be mended by itself
+format: setup ## Fix what can be fixed automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 setup: .venv/installed ## Install everything into .venv, as pinned
 
-# Compiled at once, so that the first start is as quick as the others.
+# Bytecode is compiled now, so that the first start is as fast as later ones.
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
@@ -72,5 +73,5 @@ lock: setup ## Pin the newest versions that pyproject.toml admits
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
 		--constraint requirements.txt --output-file benchmarks/requirements.txt benchmarks/requirements.in
 
-clean: ## Remove what setup made
+clean: ## Remove what setup installed
 	rm -rf .venv

@@ -1,10 +1,10 @@
-"""The networks that come along beside dlib's own predictor, on the validation faces of iBUG.
+"""The bundled networks beside dlib's predictor, on the validation faces of iBUG.
 
     FACEKP_DATA_DIR=DATA python -m benchmarks.accuracy [CKPT...]
 
-Checkpoints of your own, trained on the same split, are judged beside them.
-dlib's 68-point model has been trained on these very faces: its figures say how hard they are,
-beside those published of it on others. Ours have not; one that has (`ibug68_best`) is left out.
+Further checkpoints, trained on the same split, are evaluated beside them. dlib's 68-point model was
+trained on these very faces: compared with its published figures on others, its figures here tell
+how hard these faces are. The bundled networks were not; one that was (`ibug68_best`) is skipped.
 Standard errors are of the mean, and of the mean difference from `ibug68`, face by face.
 """
 
@@ -17,46 +17,47 @@ import numpy as np
 
 from benchmarks.common import show
 from benchmarks.using import dlib_predictor
-from facekp.metrics_table import image_errors, summary
+from facekp.inference.backends import load_backend
 from facekp.inference.predictor import Predictor
-from facekp.tasks.common import trained_on
-from facekp.models.bundled import SHIPPED
+from facekp.metrics import face_errors, summarize
+from facekp.models.bundled import BUNDLED
+from facekp.tasks.common import load_training_data
 
 
 def main() -> None:
-    """Judge and print."""
-    networks = {name: Predictor.load(name) for name in (*SHIPPED, *sys.argv[1:])}
-    small = networks["ibug68"].description
-    datamodule = trained_on(small, os.environ.get("FACEKP_DATA_DIR", "data"))
+    """Evaluate and print."""
+    networks = {name: load_backend(name) for name in (*BUNDLED, *sys.argv[1:])}
+    small = networks["ibug68"][1]
+    datamodule = load_training_data(small, os.environ.get("FACEKP_DATA_DIR", "data"))
     records = datamodule.splits["val"]
     faces = [(record.load(3), record.bbox) for record in records]
     find = {"dlib": dlib_predictor()}
-    for name, one in networks.items():
-        if one.description["data_fingerprint"] != small["data_fingerprint"]:
-            print(f"{name} has been trained on other faces, perhaps these: left out")
+    for name, (backend, description) in networks.items():
+        if description.data_fingerprint != small.data_fingerprint:
+            print(f"{name} was trained on other faces, perhaps these: skipped")
             continue
-        find[name] = one.locate
-        thorough = Predictor(one.forward, one.description, mirror=True, looks=6)
-        find[f"{name}, mirror=true looks=6"] = thorough.locate
+        find[name] = Predictor(backend, description).predict_boxes
+        best = Predictor(backend, description, flip_test=True, tta_passes=6)
+        find[f"{name}, flip_test=true tta_passes=6"] = best.predict_boxes
     errors = {
-        name: image_errors(
-            records, np.array(locate(faces), dtype=float), datamodule.points, datamodule.scheme
+        name: face_errors(
+            records, np.array(predict(faces), dtype=float), datamodule.points, datamodule.scheme
         )
-        for name, locate in find.items()
+        for name, predict in find.items()
     }
     rows: list[dict[str, object]] = []
     base = errors["ibug68"]["nme_interocular"]
     for name, own in errors.items():
         beside = own.assign(nme_interocular=own["nme_interocular"] - base)
-        row, more = (summary(frame, 0.08).iloc[0] for frame in (own, beside))
+        row, more = (summarize(frame, 0.08).iloc[0] for frame in (own, beside))
         rows.append(
             {
                 "predictor": name,
                 "px": row["mae_px"],
                 "NME %": 100 * row["nme_interocular"],
-                "its standard error": 100 * row["nme_standard_error"],
-                "more than ibug68": 100 * more["nme_interocular"],
-                "that's standard error": 100 * more["nme_standard_error"],
+                "standard error": 100 * row["nme_standard_error"],
+                "minus ibug68": 100 * more["nme_interocular"],
+                "its standard error": 100 * more["nme_standard_error"],
             }
         )
     show("accuracy", rows)

@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from facekp.core.geometry import bounding_box, relative_box
+from facekp.core.image import read_image
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.ibug import IBUGDataModule
 from facekp.inference.detectors import CenterFaceDetector, Detector, DlibDetector
-from facekp.core.geometry import box_of_points, relative_box
-from facekp.core.image import read_image
 
 Truth = dict[Path, list[tuple[np.ndarray, np.ndarray]]]
 """Given boxes (4,) and points (K, 2) by photo."""
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--every", default=14, type=int, help="take every so-manyth iBUG entry")
     given = parser.parse_args()
     photos = faces_by_photo(given.data_dir / "photos/photos.xml")
-    xml = given.data_dir / IBUGDataModule.source.folder_name / "labels_ibug_300W_train.xml"
+    xml = given.data_dir / IBUGDataModule.info.folder_name / "labels_ibug_300W_train.xml"
     crops = faces_by_photo(xml, given.every)
     detectors: dict[str, tuple[Callable[[], Detector], str]] = {
         "dlib, as it is": (partial(DlibDetector, upsample=0), "Boost, in dlib"),
@@ -97,7 +97,7 @@ def measure(
         seconds += perf_counter() - start
         total += len(faces)
         for given, points in faces:
-            extent = box_of_points(points)
+            extent = bounding_box(points)
             fitting = [box for box in boxes if overlap(box, extent) > 0.3]
             if fitting:
                 best = max(fitting, key=lambda box: overlap(box, extent))

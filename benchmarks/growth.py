@@ -23,8 +23,8 @@ import psutil
 from rich.progress import track
 
 from benchmarks.common import composed, run_python, show
-from facekp.cli.config import build
 from facekp.data.registry import IBUG
+from facekp.tasks.common import build
 
 PHOTOS = 300
 PASS = 6400

@@ -27,9 +27,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.common import ON_A_CPU, composed, data_source, show
 from benchmarks.training import epoch_times
-from facekp.cli.config import build, build_network
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord
+from facekp.models.factory import build_network
+from facekp.tasks.common import build
 
 EXPERIMENTS = ("part1_240x320", "part2_240x320", "part3")
 
@@ -40,16 +41,16 @@ class PlainFaces(Dataset):
     def __init__(self, datamodule: FaceDataModule, degrees: float) -> None:
         self.records: list[FaceRecord] = datamodule.splits["train"]
         self.points, self.degrees = datamodule.points, degrees
-        self.view = datamodule.view
+        self.crop = datamodule.crop
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """A face, (1, H, W) and (K, 2)."""
-        record, (height, width) = self.records[index], self.view.size
+        record, (height, width) = self.records[index], self.crop.size
         assert record.keypoints is not None
-        left, top, right, bottom = self.view.frame(record.bbox)
+        left, top, right, bottom = self.crop.expand(record.bbox)
         photo = Image.open(record.image).convert("L").crop((left, top, right, bottom))
         image = np.asarray(photo.resize((width, height)), dtype=np.float32) / 255 - 0.5
         points = (record.keypoints[self.points] - (left, top)) / (right - left, bottom - top)

@@ -28,7 +28,7 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import ON_A_CPU, data_source, run_train, show
-from facekp.core.files import write_text
+from facekp.core.files import atomic_write_text
 
 EXPERIMENTS = ("part1", "part2", "part3")
 
@@ -80,7 +80,7 @@ class Ceiling(Callback):
         self._finish(trainer, pl_module)
         operations, speed = self._operations(trainer), _convolution_speed(trainer)
         self.rows = [row | {"operations": operations, "convolution": speed} for row in self.rows]
-        write_text(self.path, pd.DataFrame(self.rows[1:]).to_csv(index=False))
+        atomic_write_text(self.path, pd.DataFrame(self.rows[1:]).to_csv(index=False))
 
     def _finish(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         ended = _now()

@@ -25,8 +25,8 @@ import numpy as np
 
 from benchmarks.common import run_python, show
 from facekp.data.registry import IBUG
-from facekp.training.memory import process_peak
-from facekp.models.bundled import SHIPPED
+from facekp.models.bundled import BUNDLED
+from facekp.training.memory import process_peak_bytes
 
 Face = tuple[np.ndarray, np.ndarray]
 """A photo and a box (4,)."""
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--ckpt",
         type=Path,
-        default=SHIPPED["ibug68"],
+        default=BUNDLED["ibug68"],
         help="a checkpoint of 68 points; else the small one that comes along",
     )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
@@ -105,23 +105,23 @@ def measure(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
         "faces at once": batch,
         "ms a face": 1000 * best,
         "faces/s": 1 / best,
-        "peak MB": process_peak() / 2**20 or math.nan,
+        "peak MB": process_peak_bytes() / 2**20 or math.nan,
     }
 
 
 def some_faces(count: int) -> list[Face]:
     """Faces of iBUG with what lies around them, in memory, and their boxes."""
+    from facekp.core.geometry import expand_box, transform_points
+    from facekp.core.image import downscale, read_image
     from facekp.data.formats.dlib_xml import read_dlib_xml
-    from facekp.core.geometry import apply_map, frame_box
-    from facekp.core.image import read_image, shrink
 
     folder = Path(os.environ["FACEKP_DATA_DIR"]) / IBUG.folder_name
     entries = read_dlib_xml(folder / "labels_ibug_300W_train.xml")
     chosen = entries[:: max(1, len(entries) // count)][:count]
     faces = []
     for entry in chosen:
-        part, to_part = shrink(read_image(folder / entry.file), 1, frame_box(entry.bbox, 3.0))
-        faces.append((part.copy(), apply_map(to_part, entry.bbox.reshape(2, 2)).ravel()))
+        part, to_part = downscale(read_image(folder / entry.file), 1, expand_box(entry.bbox, 3.0))
+        faces.append((part.copy(), transform_points(to_part, entry.bbox.reshape(2, 2)).ravel()))
     return faces
 
 
@@ -129,7 +129,7 @@ def our_predictor(model: str, batch: int) -> Callable[[list[Face]], list[np.ndar
     """facekp's, from a checkpoint or an exported network."""
     from facekp.inference.predictor import Predictor
 
-    return Predictor.load(model, batch_size=batch).locate
+    return Predictor.load(model, batch_size=batch).predict_boxes
 
 
 def dlib_predictor() -> Callable[[list[Face]], list[np.ndarray]]:

@@ -1,8 +1,44 @@
-"""facekp: train, sweep, judge and use facial-keypoint networks."""
+"""facekp: train, sweep, evaluate and use facial-keypoint networks.
 
+import facekp
+
+cfg = facekp.compose("experiment=part1", "trainer.max_epochs=3")
+result = facekp.train(cfg)                              # figures, history, paths
+faces = facekp.Predictor.load()("photo.jpg")            # boxes and keypoints
+picture = facekp.draw(image, faces)
+"""
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
-# albumentations asks the network for its newest version when it is imported, unless told not to.
+from facekp.core.version import __version__
+
+if TYPE_CHECKING:
+    from facekp.cli.compose import compose
+    from facekp.cli.programs import train
+    from facekp.core.plugins import register_plugins
+    from facekp.inference.predictor import Face, Predictor
+    from facekp.visualization.overlay import draw_faces as draw
+
+__all__ = ["Face", "Predictor", "__version__", "compose", "draw", "register_plugins", "train"]
+
+# albumentations asks the network for its newest version on import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-__version__ = "0.1.0"
+# Imported on first use: torch and Lightning take seconds.
+_LAZY = {
+    "Face": ("facekp.inference.predictor", "Face"),
+    "Predictor": ("facekp.inference.predictor", "Predictor"),
+    "compose": ("facekp.cli.compose", "compose"),
+    "draw": ("facekp.visualization.overlay", "draw_faces"),
+    "register_plugins": ("facekp.core.plugins", "register_plugins"),
+    "train": ("facekp.cli.programs", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'facekp' has no attribute '{name}'")
+    module, attribute = _LAZY[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -1,67 +1,224 @@
-"""Metrics in the field's language, over a whole split and in pixels of the original photo."""
+"""Every figure of merit: its formula, name, unit, direction and format, defined once.
+
+A new figure is a subclass of `Figure` and an entry in `FIGURES`; training logs, `metrics.csv`,
+printed tables and reports then have it. All are means over faces. The formulas work on NumPy arrays
+and on torch tensors.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-
-def point_errors(predicted: Tensor, target: Tensor) -> Tensor:
-    """Euclidean distance of each point; (B, K, 2) and (B, K, 2) pixels to (B, K) pixels."""
-    return torch.linalg.vector_norm(predicted - target, dim=-1)
+from facekp.core.landmarks import LandmarkScheme
 
 
-def nme(predicted: Tensor, target: Tensor, normalizer: Tensor) -> Tensor:
-    """Normalised mean error of each face, (B,): mean point error over the face's `normalizer` (B,).
+@dataclass(frozen=True, eq=False)
+class PointErrors:
+    """Errors of B faces with K points each.
+
+    Args:
+        normalised: (B, K, 2) prediction minus target in normalised coordinates.
+        pixels: (B, K, 2) the same in pixels of the photo.
+        nme: (B,) normalised mean error, see `nme`.
+    """
+
+    normalised: Any
+    pixels: Any
+    nme: Any
+
+
+def nme(pixels: Any, normalizer: Any) -> Any:
+    """Normalised mean error of each face, (B,): mean point-to-point distance over `normalizer`.
 
     With the distance of the outer eye corners as the normaliser this is 300-W's error (C. Sagonas
     et al., "300 faces in-the-wild challenge", IMAVIS 2016).
+
+    Args:
+        pixels: (B, K, 2) prediction minus target.
+        normalizer: (B,) in the same unit.
     """
-    return point_errors(predicted, target).mean(dim=-1) / normalizer
+    return ((pixels**2).sum(-1) ** 0.5).mean(-1) / normalizer
+
+
+class Figure(ABC):
+    """A figure of merit.
+
+    Args:
+        threshold: T of AUC and failure rate, as a fraction of the normaliser.
+    """
+
+    key: ClassVar[str]
+    """Beginning of its name, by which it is recognised."""
+    title: ClassVar[str]
+    """What it is; `{percent}` stands for the threshold in percent."""
+    unit: ClassVar[str] = ""
+    """`px`, `%` (of a fraction), or empty."""
+    higher_is_better: ClassVar[bool] = False
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    @property
+    def name(self) -> str:
+        """Name in tables, logs and files."""
+        return self.key
+
+    @property
+    def label(self) -> str:
+        """The title with the threshold filled in."""
+        return self.title.format(percent=f"{100 * self.threshold:g} %")
+
+    @abstractmethod
+    def values(self, errors: PointErrors) -> Any:
+        """Value (B,) for each face; nan if it is not defined."""
+
+    @classmethod
+    def format(cls, value: float) -> str:
+        """The value as it is printed, with its unit."""
+        if cls.unit == "%":
+            return f"{100 * value:.2f} %"
+        return f"{value:.2f} px" if cls.unit == "px" else f"{value:.4g}"
+
+
+class MeanSquaredError(Figure):
+    """Mean squared error in normalised coordinates, as the course plots it."""
+
+    key = "mse"
+    title = "MSE, normalised coordinates"
+
+    def values(self, errors: PointErrors) -> Any:
+        """Mean over the coordinates of a face."""
+        return (errors.normalised**2).mean((1, 2))
+
+
+class MeanAbsoluteError(Figure):
+    """Mean absolute error per coordinate in pixels of the photo, the competition's metric."""
+
+    key = "mae_px"
+    title = "mean absolute error per coordinate"
+    unit = "px"
+
+    def values(self, errors: PointErrors) -> Any:
+        """Mean over the coordinates of a face."""
+        return abs(errors.pixels).mean((1, 2))
+
+
+class NormalizedMeanError(Figure):
+    """NME over the distance of the outer eye corners, as a fraction."""
+
+    key = "nme"
+    title = "NME over the outer eye corners"
+    unit = "%"
+
+    @property
+    def name(self) -> str:
+        """With its normaliser."""
+        return "nme_interocular"
+
+    def values(self, errors: PointErrors) -> Any:
+        """The NME."""
+        return errors.nme
+
+
+class AreaUnderCurve(Figure):
+    """Area under the cumulative error curve up to T: `mean(clip(1 - nme / T, 0))`."""
+
+    key = "auc"
+    title = "AUC up to {percent}"
+    unit = "%"
+    higher_is_better = True
+
+    @property
+    def name(self) -> str:
+        """With threshold and normaliser."""
+        return f"auc_{self.threshold:g}_interocular"
+
+    def values(self, errors: PointErrors) -> Any:
+        """A face's share of the area."""
+        return (1 - errors.nme / self.threshold).clip(min=0)
+
+
+class FailureRate(Figure):
+    """Share of faces whose NME exceeds T."""
+
+    key = "failure"
+    title = "failures, NME above {percent}"
+    unit = "%"
+
+    @property
+    def name(self) -> str:
+        """With threshold and normaliser."""
+        return f"failure_{self.threshold:g}_interocular"
+
+    def values(self, errors: PointErrors) -> Any:
+        """1 for a failure, else 0."""
+        return 0 * errors.nme + (errors.nme > self.threshold)
+
+
+FIGURES: tuple[type[Figure], ...] = (
+    MeanSquaredError,
+    MeanAbsoluteError,
+    NormalizedMeanError,
+    AreaUnderCurve,
+    FailureRate,
+)
+
+
+def figure_names(threshold: float, lower_is_better: bool = False) -> tuple[str, ...]:
+    """Names of all figures, or only of those that are better when lower."""
+    figures = [figure(threshold) for figure in FIGURES]
+    return tuple(f.name for f in figures if not (lower_is_better and f.higher_is_better))
+
+
+def format_figure(name: str, value: float) -> str:
+    """A figure as it is printed.
+
+    Args:
+        name: e.g. `nme_interocular`, `val/mse` or `nme_jaw`; figures of other names, such as a
+            loss, are printed as plain numbers.
+        value: of the figure.
+    """
+    base = name.rpartition("/")[2]
+    known = [figure for figure in FIGURES if base.startswith(figure.key)]
+    return (known[0] if known else MeanSquaredError).format(value)
 
 
 class KeypointMetrics(Metric):
-    """Errors of all faces seen; `compute` gives a dict of scalars.
+    """All figures over all faces seen; `compute` gives a dict of scalars.
 
-    * `mse`: mean squared error in normalised coordinates, as the course plots it;
-    * `mae_px`: mean absolute error per coordinate in pixels of the photo, the competition's metric;
-    * `nme_interocular`: mean over faces of the NME over the outer eye corners, as a fraction;
-    * `auc_T_interocular`: area under the cumulative error curve up to T, `mean(clip(1 - nme / T,
-      0))`;
-    * `failure_T_interocular`: share of faces whose NME exceeds T.
-
-    The last three are nan where the normaliser is unknown. States are sums: exact for any batch
-    sizes and any number of devices.
+    States are sums over faces: exact for any batch sizes and any number of devices.
 
     Args:
-        threshold: T, as a fraction of the inter-ocular distance.
+        threshold: of AUC and failure rate, as a fraction of the inter-ocular distance.
     """
 
     full_state_update = False
     faces: Tensor
-    coordinates: Tensor
-    squared: Tensor
-    absolute: Tensor
-    nme: Tensor
-    area: Tensor
-    failures: Tensor
+    sums: Tensor
 
     def __init__(self, threshold: float = 0.08) -> None:
         super().__init__()
-        self.threshold = threshold
-        for name in ("faces", "coordinates", "squared", "absolute", "nme", "area", "failures"):
-            zero = torch.zeros((), dtype=torch.float64)
-            self.add_state(name, default=zero, dist_reduce_fx="sum")
+        self.figures = [figure(threshold) for figure in FIGURES]
+        zeros = torch.zeros(len(FIGURES), dtype=torch.float64)
+        self.add_state("sums", default=zeros, dist_reduce_fx="sum")
+        self.add_state("faces", default=zeros[0].clone(), dist_reduce_fx="sum")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Keys of what `compute` gives."""
-        at = f"{self.threshold:g}_interocular"
-        return "mse", "mae_px", "nme_interocular", f"auc_{at}", f"failure_{at}"
+        return tuple(figure.name for figure in self.figures)
 
     def set_dtype(self, dst_type: object) -> KeypointMetrics:
-        """Sums stay in float64, whatever precision the network runs in."""
+        """Keep sums in float64, whatever precision the network runs in."""
         return self
 
     def update(
@@ -70,34 +227,27 @@ class KeypointMetrics(Metric):
         target: Tensor,
         to_photo: Tensor,
         size: tuple[int, int],
-        interocular: Tensor,
+        normalizer: Tensor,
     ) -> None:
         """Add a batch.
 
         Args:
             predicted: (B, K, 2) normalised coordinates.
-            target: likewise.
-            to_photo: (B, 2, 3) maps from pixels of the input to pixels of the photo.
+            target: (B, K, 2) normalised coordinates.
+            to_photo: (B, 2, 3) transforms from pixels of the input to pixels of the photo.
             size: (height, width) of the input.
-            interocular: (B,) pixels of the photo.
+            normalizer: (B,) inter-ocular distances in pixels of the photo; nan if unknown.
         """
         predicted, target, to_photo = (t.to(torch.float64) for t in (predicted, target, to_photo))
-        difference = predicted - target
         found, truth = (to_photo_pixels(points, to_photo, size) for points in (predicted, target))
-        error = nme(found, truth, interocular.to(torch.float64))
+        pixels = found - truth
+        errors = PointErrors(predicted - target, pixels, nme(pixels, normalizer.to(torch.float64)))
         self.faces += len(predicted)
-        self.coordinates += difference.numel()
-        self.squared += difference.square().sum()
-        self.absolute += (found - truth).abs().sum()
-        self.nme += error.sum()
-        self.area += (1 - error / self.threshold).clamp(min=0).sum()
-        self.failures += torch.where(error.isnan(), error, (error > self.threshold).double()).sum()
+        self.sums += torch.stack([figure.values(errors).sum() for figure in self.figures])
 
     def compute(self) -> dict[str, Tensor]:
-        """The metrics by name."""
-        sums = (self.squared, self.absolute, self.nme, self.area, self.failures)
-        counts = (self.coordinates, self.coordinates, self.faces, self.faces, self.faces)
-        return {n: total / count for n, total, count in zip(self.names, sums, counts, strict=True)}
+        """The figures by name; nan where a normaliser was unknown."""
+        return dict(zip(self.names, self.sums / self.faces, strict=True))
 
 
 def to_photo_pixels(points: Tensor, to_photo: Tensor, size: tuple[int, int]) -> Tensor:
@@ -105,3 +255,92 @@ def to_photo_pixels(points: Tensor, to_photo: Tensor, size: tuple[int, int]) -> 
     scale = torch.tensor([size[1], size[0]], dtype=points.dtype, device=points.device)
     pixels = points * scale - 0.5
     return pixels @ to_photo[:, :, :2].transpose(1, 2) + to_photo[:, None, :, 2]
+
+
+class AnnotatedFace(Protocol):
+    """What the tables need of a face record."""
+
+    @property
+    def name(self) -> str:
+        """Of the entry."""
+
+    @property
+    def subset(self) -> str:
+        """Part of the data set."""
+
+    @property
+    def keypoints(self) -> np.ndarray | None:
+        """(scheme.count, 2) pixels of the photo."""
+
+
+def _truth(faces: Sequence[AnnotatedFace]) -> np.ndarray:
+    """All points (N, scheme.count, 2) of faces that have them."""
+    return np.stack([face.keypoints for face in faces if face.keypoints is not None])
+
+
+def normalized_offsets(
+    faces: Sequence[AnnotatedFace],
+    found: np.ndarray,
+    points: Sequence[int],
+    scheme: LandmarkScheme,
+) -> np.ndarray:
+    """Offsets (N, K, 2) of predicted from annotated points, in inter-ocular distances.
+
+    Args:
+        faces: N annotated faces.
+        found: (N, K, 2) predicted points in pixels of the photos.
+        points: indices of the K points in the scheme.
+        scheme: of the annotations.
+    """
+    truth = _truth(faces)
+    return (found - truth[:, points]) / scheme.interocular_distance(truth)[:, None, None]
+
+
+def face_errors(
+    faces: Sequence[AnnotatedFace],
+    found: np.ndarray,
+    points: Sequence[int],
+    scheme: LandmarkScheme,
+) -> pd.DataFrame:
+    """One row per face: `image`, `subset`, `mae_px`, `nme_interocular`, and the NME of each region.
+
+    Its arguments are those of `normalized_offsets`.
+    """
+    offsets = normalized_offsets(faces, found, points, scheme)
+    pixels = found - _truth(faces)[:, points]
+    errors = PointErrors(offsets, pixels, nme(offsets, 1.0))
+    columns: dict[str, Any] = {
+        "image": [face.name for face in faces],
+        "subset": [face.subset for face in faces],
+    }
+    for figure in (MeanAbsoluteError(0), NormalizedMeanError(0)):
+        columns[figure.name] = figure.values(errors)
+    for region, members in scheme.regions.items():
+        chosen = [at for at, point in enumerate(points) if point in members]
+        if chosen:
+            columns[f"nme_{region}"] = nme(offsets[:, chosen], 1.0)
+    return pd.DataFrame(columns)
+
+
+def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """One row with the figures of a table of face errors, and the NME of each region.
+
+    `nme_standard_error` is the standard error of the mean NME (nan for one face). Two networks on
+    the same faces can be told apart more finely: compare their difference face by face.
+
+    Args:
+        errors: see `face_errors`.
+        threshold: of AUC and failure rate.
+    """
+    error = errors["nme_interocular"]
+    of_nme = PointErrors(None, None, error.to_numpy())
+    row: dict[str, Any] = {
+        "images": len(errors),
+        "mae_px": errors["mae_px"].mean(),
+        "nme_interocular": error.mean(),
+        "nme_standard_error": error.sem(),
+    }
+    for figure in (AreaUnderCurve(threshold), FailureRate(threshold)):
+        row[figure.name] = figure.values(of_nme).mean()
+    regions = errors.columns.drop(["image", "subset", "mae_px", "nme_interocular"])
+    return pd.DataFrame([row | errors[regions].mean().to_dict()])

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 ROOT = Path(__file__).parent.parent
@@ -29,9 +28,9 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def imm_data(cache_dir: Path) -> Path:
     """data_dir with IMM's layout: 4 drawn people, the last of whom validates."""
-    from facekp.data.synthetic import drawn_once, write_synthetic_imm
+    from facekp.data.synthetic import draw_once, write_synthetic_imm
 
-    return drawn_once(
+    return draw_once(
         lambda folder: write_synthetic_imm(folder, (1, 2, 3, 33), 0),
         cache_dir / "imm4",
         "imm_face_db",
@@ -41,12 +40,10 @@ def imm_data(cache_dir: Path) -> Path:
 @pytest.fixture(scope="session")
 def ibug_data(cache_dir: Path) -> Path:
     """data_dir with iBUG's layout: 24 drawn photos with twins."""
-    from facekp.data.synthetic import drawn_once, write_synthetic_ibug
+    from facekp.data.synthetic import draw_once, write_synthetic_ibug
 
     name = "ibug_300W_large_face_landmark_dataset"
-    return drawn_once(
-        lambda folder: write_synthetic_ibug(folder, 24, 0), cache_dir / "ibug24", name
-    )
+    return draw_once(lambda folder: write_synthetic_ibug(folder, 24, 0), cache_dir / "ibug24", name)
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +59,9 @@ def real_data() -> Path:
 
 def composed(*overrides: str, of: str = "config") -> DictConfig:
     """The configuration that `train.py` would get, or `predict.py` with `of="predict"`."""
-    from facekp.cli.config import register_resolvers
+    import facekp
 
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose(of, overrides=list(overrides))
+    return facekp.compose(*overrides, config_name=of)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +69,7 @@ def checkpoints(
     tmp_path_factory: pytest.TempPathFactory, imm_data: Path, ibug_data: Path
 ) -> dict[str, Path]:
     """A checkpoint each of a small network on drawn IMM and drawn iBUG, hardly trained."""
-    from facekp.tasks.train import train
+    import facekp
 
     made = {}
     small = [
@@ -89,7 +84,7 @@ def checkpoints(
         ("300w", "part3", ibug_data, ["dataset.batch_size=8", "dataset.split=300w"]),
     ):
         folder = tmp_path_factory.mktemp(name)
-        train(
+        facekp.train(
             composed(
                 f"experiment={experiment}", f"data_dir={data}", f"run_dir={folder}", *small, *extra
             )
@@ -101,8 +96,7 @@ def checkpoints(
 @pytest.fixture
 def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
     """Trains the nose net on 18 drawn faces, no report; returns the metric and the run's folder."""
-    from facekp.cli.validation import check
-    from facekp.tasks.train import train
+    import facekp
 
     def _run(name: str, *overrides: str) -> tuple[float, Path]:
         folder = tmp_path / name
@@ -117,7 +111,6 @@ def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
             f"run_dir={folder}",
             *overrides,
         )
-        check(cfg)
-        return train(cfg), folder
+        return facekp.train(cfg).best, folder
 
     return _run

@@ -14,23 +14,23 @@ import pytest
 import torch
 from PIL import Image
 
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.geometry import denormalize_points
+from facekp.core.landmarks import IBUG68, IMM58, LandmarkScheme
 from facekp.data.augmentation import Augmentation
 from facekp.data.formats.asf import read_asf
-from facekp.data.dataset import EpochSampler
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.ibug import IBUGDataModule, is_twin, photo_of, picture_of
 from facekp.data.imm import IMMDataModule, read_imm
+from facekp.data.loader import EpochSampler
 from facekp.data.synthetic import (
     SyntheticIBUGDataModule,
     SyntheticIMMDataModule,
     draw_ibug_face,
     draw_imm_face,
 )
-from facekp.visualization.overlay import draw_points
-from facekp.core.errors import ConfigError, DataError
-from facekp.core.geometry import denormalize_points
-from facekp.core.landmarks import IBUG68, IMM58, LandmarkScheme
 from facekp.metrics import to_photo_pixels
+from facekp.visualization.overlay import draw_points
 
 
 def imm(folder: Path, **settings: Any) -> IMMDataModule:
@@ -47,13 +47,13 @@ def ibug(folder: Path, **settings: Any) -> IBUGDataModule:
 
 @pytest.mark.parametrize("scheme", [IMM58, IBUG68], ids=lambda s: s.name)
 def test_scheme_is_consistent(scheme: LandmarkScheme) -> None:
-    np.testing.assert_array_equal(scheme.partners[scheme.partners], np.arange(scheme.count))
-    assert sorted(sum(scheme.groups.values(), ())) == list(range(scheme.count))
+    np.testing.assert_array_equal(scheme.flip_indices[scheme.flip_indices], np.arange(scheme.count))
+    assert sorted(sum(scheme.parts.values(), ())) == list(range(scheme.count))
     assert sorted(sum(scheme.regions.values(), ())) == list(range(scheme.count))
     assert set(scheme.regions) == {"jaw", "brows", "eyes", "nose", "mouth"}
     right, left = scheme.outer_eye_corners
-    assert scheme.partners[right] == left
-    assert scheme.partners[scheme.nose] == scheme.nose
+    assert scheme.flip_indices[right] == left
+    assert scheme.flip_indices[scheme.nose] == scheme.nose
 
 
 @pytest.mark.parametrize("draw", [lambda: draw_imm_face(5, 1, 0), lambda: draw_ibug_face(3, 0)[:2]])
@@ -62,10 +62,10 @@ def test_drawn_face_is_symmetric_under_partners(draw: Callable) -> None:
     scheme = IMM58 if len(points) == 58 else IBUG68
     right, left = scheme.outer_eye_corners
     assert points[right, 0] < points[left, 0]
-    mirrored = points[scheme.partners] * (-1, 1)
+    mirrored = points[scheme.flip_indices] * (-1, 1)
     fit = np.linalg.lstsq(np.column_stack([mirrored, np.ones(len(points))]), points, rcond=None)[0]
     residual = points - np.column_stack([mirrored, np.ones(len(points))]) @ fit
-    assert np.abs(residual).mean() < 0.08 * scheme.interocular(points)
+    assert np.abs(residual).mean() < 0.08 * scheme.interocular_distance(points)
 
 
 def test_imm_is_split_by_person(imm_data: Path) -> None:
@@ -73,7 +73,7 @@ def test_imm_is_split_by_person(imm_data: Path) -> None:
     train, val = ({r.group for r in module.splits[s]} for s in ("train", "val"))
     assert (train, val) == ({"01", "02", "03"}, {"33"})
     assert len(module.splits["train"]) == 18
-    assert "18 faces of 3 people train, 6 faces of 1 people validate" in module.describe()
+    assert "18 faces of 3 people train, 6 faces of 1 people validate" in module.summary()
 
 
 def test_names_that_show_one_photo() -> None:
@@ -105,23 +105,23 @@ def test_dlib_protocol_keeps_photos_together(ibug_data: Path) -> None:
 
 def test_300w_protocol_goes_by_folder_without_twins(ibug_data: Path) -> None:
     module = ibug(ibug_data, split="300w")
-    sources = {split: {r.source for r in records} for split, records in module.splits.items()}
-    assert sources["train"] | sources["val"] <= {"afw", "helen/trainset", "lfpw/trainset"}
-    assert sources["test"] == {"helen/testset", "lfpw/testset", "ibug"}
+    subsets = {split: {r.subset for r in records} for split, records in module.splits.items()}
+    assert subsets["train"] | subsets["val"] <= {"afw", "helen/trainset", "lfpw/trainset"}
+    assert subsets["test"] == {"helen/testset", "lfpw/testset", "ibug"}
     assert not any(is_twin(r.name) for records in module.splits.values() for r in records)
     assert sum(len(records) for records in module.splits.values()) == 24
 
 
 def test_test_half_without_points(ibug_data: Path, tmp_path: Path) -> None:
-    name = IBUGDataModule.source.folder_name
+    name = IBUGDataModule.info.folder_name
     shutil.copytree(ibug_data / name, tmp_path / name)
     (tmp_path / name / "labels_ibug_300W_test.xml").unlink()
     module = ibug(tmp_path)
     assert len(module.splits["predict"]) == 6
     assert "keypoints" not in module.dataset("predict").__getitems__([(0, 0)])
     protocol = ibug(tmp_path, split="300w")
-    assert protocol.left_out == 3
-    assert "3 entries have no points" in protocol.describe()
+    assert protocol.unlabelled == 3
+    assert "3 entries have no points" in protocol.summary()
 
 
 @pytest.mark.parametrize("square", [False, True])
@@ -139,7 +139,7 @@ def test_batch_brings_its_points_back_to_the_photo(
             truth = dataset.records[row].keypoints
             np.testing.assert_allclose(back[row], truth, atol=2e-2)
             expected = np.linalg.norm(truth[36] - truth[45])
-            assert batch["interocular"][row].item() == pytest.approx(expected, rel=1e-5)
+            assert batch["normalizer"][row].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_chosen_points_come_out(imm_data: Path) -> None:
@@ -147,7 +147,7 @@ def test_chosen_points_come_out(imm_data: Path) -> None:
     every = imm(imm_data).dataset("val").__getitems__([(0, 0)])
     assert nose["keypoints"].shape == (1, 1, 2)
     torch.testing.assert_close(nose["keypoints"][:, 0], every["keypoints"][:, 52])
-    assert nose["interocular"] == every["interocular"]
+    assert nose["normalizer"] == every["normalizer"]
 
 
 def test_points_land_on_the_same_spot_whatever_the_augmentation(ibug_data: Path) -> None:
@@ -163,11 +163,11 @@ def test_points_land_on_the_same_spot_whatever_the_augmentation(ibug_data: Path)
         for x, m in zip((a, b), maps, strict=True)
     ]
     # mirrored: each point is where its partner was
-    np.testing.assert_allclose(photo[1], photo[0][IBUG68.partners.copy()], atol=1e-2)
+    np.testing.assert_allclose(photo[1], photo[0][IBUG68.flip_indices.copy()], atol=1e-2)
 
 
 def test_cache_modes_agree_and_notice_changes(imm_data: Path, tmp_path: Path) -> None:
-    name = IMMDataModule.source.folder_name
+    name = IMMDataModule.info.folder_name
     shutil.copytree(imm_data / name, tmp_path / name)
     cache = tmp_path / "cache"
 
@@ -198,7 +198,7 @@ def test_two_jobs_may_build_the_cache_at_once(imm_data: Path, tmp_path: Path) ->
 
 
 def test_broken_image_stops_the_cache_and_leaves_nothing(imm_data: Path, tmp_path: Path) -> None:
-    name = IMMDataModule.source.folder_name
+    name = IMMDataModule.info.folder_name
     shutil.copytree(imm_data / name, tmp_path / name)
     path = tmp_path / name / "02-3m.jpg"
     path.write_bytes(path.read_bytes()[:3000])
@@ -267,13 +267,13 @@ def test_drawn_sets_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
 
 def test_drawn_files_hold_the_exact_points(imm_data: Path, ibug_data: Path) -> None:
     _, points = draw_imm_face(1, 3, 0)
-    path = next((imm_data / IMMDataModule.source.folder_name).glob("01-3*.asf"))
+    path = next((imm_data / IMMDataModule.info.folder_name).glob("01-3*.asf"))
     np.testing.assert_allclose(read_asf(path).keypoints((480, 640)), points, atol=1e-4)
-    folder = ibug_data / IBUGDataModule.source.folder_name
+    folder = ibug_data / IBUGDataModule.info.folder_name
     face, twin = read_dlib_xml(folder / "labels_ibug_300W_train.xml")[:2]
     np.testing.assert_allclose(face.keypoints, draw_ibug_face(0, 0)[1], atol=1e-4)
     width = Image.open(folder / twin.file).width
-    mirrored = (face.keypoints * (-1, 1) + (width - 1, 0))[IBUG68.partners]
+    mirrored = (face.keypoints * (-1, 1) + (width - 1, 0))[IBUG68.flip_indices]
     np.testing.assert_allclose(twin.keypoints, mirrored, atol=1e-3)
 
 

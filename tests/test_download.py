@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import pytest
 
+from facekp.core.errors import DataError
 from facekp.data import download
 from facekp.data.download import Archive, fetch_archive, unpack, verify_ibug, verify_imm
-from facekp.core.errors import DataError
 
 
 class Server(BaseHTTPRequestHandler):

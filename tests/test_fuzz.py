@@ -22,18 +22,18 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from facekp.core.crop import Crop
+from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.core.image import count_pages, exif_transform, image_size, read_image, warp
+from facekp.core.landmarks import IBUG68, IMM58
 from facekp.data.formats.asf import read_asf, write_asf
-from facekp.data.dataset import View
 from facekp.data.formats.dlib_xml import XmlWriter, read_dlib_xml
 from facekp.data.formats.pts import read_pts, write_pts
-from facekp.core.errors import ConfigError, DataError, FacekpError
-from facekp.inference.annotations import GivenFaces
-from facekp.core.image import frame_count, image_size, read_image, upright_map, warp
-from facekp.core.landmarks import IMM58
-from facekp.models.heatmap import HeatmapNet
 from facekp.inference.predictor import Predictor
+from facekp.models.heatmap import HeatmapNet
+from facekp.tasks.common import read_annotations
 from facekp.tasks.export import export
-from facekp.tasks.train import start_from
+from facekp.training.warm_start import load_matching_weights
 
 LONGEST = 1.0
 """Seconds of processor time that an input may take; ten times that by the clock ends all."""
@@ -92,7 +92,7 @@ def sane(points: np.ndarray | None, count: int) -> None:
 
 
 def asf_seeds(folder: Path) -> list[bytes]:
-    paths = [(chain, name in IMM58.closed) for name, chain in IMM58.groups.items()]
+    paths = [(chain, name in IMM58.closed) for name, chain in IMM58.parts.items()]
     points = np.random.default_rng(0).uniform(0, 400, (58, 2))
     write_asf(folder / "a.asf", points, (480, 640), "01-1m.jpg", paths)
     return [(folder / "a.asf").read_bytes()]
@@ -131,7 +131,7 @@ def use_xml(path: Path) -> None:
         assert (face.bbox[2:] > face.bbox[:2]).all()
         assert not Path(face.file).is_absolute()
         assert ".." not in Path(face.file).parts
-        warp(FACE[0], View((32, 32), 1, 1.2, True).map(face.bbox), (32, 32), 1)
+        warp(FACE[0], Crop((32, 32), 1, 1.2, True).transform(face.bbox), (32, 32), 1)
     for error in problems:
         raise error
 
@@ -144,12 +144,12 @@ def csv_seeds(folder: Path) -> list[bytes]:
 
 def use_csv(path: Path) -> None:
     for count in (None, 2):
-        given_faces = GivenFaces(path, count)
+        given_faces = read_annotations(str(path), count)
         for photo in ("photos/a.jpg", "b, c.jpg"):
-            boxes = given_faces.of(Path(photo))
+            boxes = given_faces.boxes_for(Path(photo))
             if boxes is not None:
                 sane(boxes.reshape(-1, 2, 2), 2)
-                sane(given_faces.points_of(Path(photo)), count or 0)
+                sane(given_faces.points_for(Path(photo)), count or 0)
 
 
 def image_seeds(folder: Path) -> list[bytes]:
@@ -176,8 +176,8 @@ def use_image(path: Path) -> None:
         image = read_image(path, upright=upright)
         assert image.dtype == np.uint8
         assert sorted(image.shape) == sorted((height, width, 3))
-    assert np.isfinite(upright_map(path)).all()
-    assert frame_count(path) > 0
+    assert np.isfinite(exif_transform(path)).all()
+    assert count_pages(path) > 0
 
 
 SMALL: dict[str, Any] = dict(
@@ -194,12 +194,13 @@ def checkpoint() -> dict[str, Any]:
     return {
         "state_dict": {f"network.{name}": value for name, value in network.state_dict().items()},
         "facekp": {
-            "scheme": "ibug68",
+            "format": 2,
+            "scheme": IBUG68.to_dict(),
             "points": list(range(68)),
-            "box_kind": "dlib",
-            "framing": [-0.1, -0.2, 1.1, 1.0],
+            "box_source": "dlib",
+            "box_prior": [-0.1, -0.2, 1.1, 1.0],
             "mean_shape": np.linspace(0.1, 0.9, 136).reshape(68, 2).tolist(),
-            "view": {"size": [32, 32], "channels": 1, "box_scale": 1.2, "square": True},
+            "crop": {"size": [32, 32], "channels": 1, "box_scale": 1.2, "square": True},
             "config": {
                 "name": "small",
                 "model": {"_target_": "facekp.models.heatmap.HeatmapNet", **SMALL},
@@ -216,10 +217,10 @@ def checkpoint_seeds(folder: Path) -> list[bytes]:
 
 def use_network(path: Path) -> None:
     predictor = Predictor.load(path)
-    (points,) = predictor.locate([FACE])
+    (points,) = predictor.predict_boxes([FACE])
     sane(points, len(predictor.points))
     if path.suffix == ".ckpt":
-        start_from(small(), str(path))
+        load_matching_weights(small(), str(path))
 
 
 def onnx_seeds(folder: Path) -> list[bytes]:

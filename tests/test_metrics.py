@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from facekp.metrics_table import summary
+from facekp.metrics import KeypointMetrics, summarize
 from facekp.training.losses import WingLoss
-from facekp.metrics import KeypointMetrics
 
 
 def batch(offset: float, count: int = 1) -> tuple:
@@ -33,8 +32,8 @@ def test_by_hand_over_uneven_batches() -> None:
 
 def test_how_far_other_faces_would_lie_off() -> None:
     nme = [0.01, 0.03, 0.05, 0.03]  # their standard deviation is 0.04 / 6**0.5
-    errors = pd.DataFrame({"image": "a", "source": "b", "mae_px": 1.0, "nme_interocular": nme})
-    figures = summary(errors, 0.08).iloc[0]
+    errors = pd.DataFrame({"image": "a", "subset": "b", "mae_px": 1.0, "nme_interocular": nme})
+    figures = summarize(errors, 0.08).iloc[0]
     assert figures["nme_interocular"] == pytest.approx(0.03)
     assert figures["nme_standard_error"] == pytest.approx(0.04 / 6**0.5 / 2)
 

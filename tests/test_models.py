@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from facekp.cli.config import build_network
 from facekp.core.errors import ConfigError
+from facekp.models.factory import build_network
 
 from .conftest import composed
 
@@ -111,7 +111,7 @@ def test_training_starts_at_the_mean_shape(name: str) -> None:
     cfg = composed(f"model={name}")
     net = build_network(cfg.model, 5).eval()
     mean = torch.rand(5, 2) * 0.6 + 0.2
-    net.start_at(mean)
+    net.init_output_bias(mean)
     out = net(torch.rand(3, 1, *cfg.model.input_size) - 0.5)
     assert (out - mean).abs().mean() < 0.05
 
@@ -165,7 +165,7 @@ def test_pool_before_relu_is_the_published_network(name: str) -> None:
 def test_heatmaps_reach_beyond_the_input_and_follow_the_image() -> None:
     torch.manual_seed(0)
     net = network("heatmap_net", 2, "model.input_size=[64,64]").eval()
-    net.start_at(torch.tensor([[0.2, 0.3], [0.8, 0.6]]))
+    net.init_output_bias(torch.tensor([[0.2, 0.3], [0.8, 0.6]]))
     images = torch.zeros(1, 1, 64, 64)
     with torch.no_grad():
         net.prior[0, 0, 0] = 100.0  # the first cell lies in the margin

@@ -13,23 +13,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facekp.data.synthetic import draw_ibug_face
-from facekp.inference.detectors import WholeImage
 from facekp.core.errors import ConfigError, DataError
-from facekp.core.geometry import apply_map
+from facekp.core.geometry import transform_points
 from facekp.core.image import read_image
 from facekp.core.landmarks import IBUG68
+from facekp.data.synthetic import draw_ibug_face
+from facekp.inference.detectors import WholeImage
+from facekp.inference.predictor import Predictor
+from facekp.tasks.morph import ORDERS, MorphSettings, morph
 from facekp.visualization.morph import (
+    AlignedPhoto,
     Mesh,
     Morph,
-    Posed,
-    filling_zoom,
-    frame_map,
+    align_photo,
+    alignment_transform,
     mean_face,
-    pose,
     triangulate,
+    zoom_to_fill,
 )
-from facekp.tasks.morph import ORDERS, morph
 from facekp.visualization.video import VideoWriter
 
 SIZE = (160, 200)
@@ -38,12 +39,12 @@ SIZE = (160, 200)
 def shape_of(number: int) -> np.ndarray:
     """Points of a drawn face, in a frame."""
     _, points, _ = draw_ibug_face(number, 0)
-    return apply_map(frame_map(points, IBUG68, SIZE), points)
+    return transform_points(alignment_transform(points, IBUG68, SIZE), points)
 
 
-def on_frame(image: np.ndarray, shape: np.ndarray) -> Posed:
+def on_frame(image: np.ndarray, shape: np.ndarray) -> AlignedPhoto:
     """A photo that the frame fills."""
-    return Posed(image, shape, np.eye(2, 3))
+    return AlignedPhoto(image, shape, np.eye(2, 3))
 
 
 def checkerboard() -> np.ndarray:
@@ -122,23 +123,23 @@ def test_a_face_out_of_the_frame_is_left_to_the_border() -> None:
 
 def test_eyes_are_level_and_in_their_place() -> None:
     picture, points, _ = draw_ibug_face(7, 0)
-    turned = pose(picture, points, frame_map(points, IBUG68, SIZE, zoom=0.5), SIZE)
+    turned = align_photo(picture, points, alignment_transform(points, IBUG68, SIZE, zoom=0.5), SIZE)
     right, left = turned.shape[36], turned.shape[45]
     np.testing.assert_allclose(left - right, [0.125 * min(SIZE), 0], atol=1e-6)
-    back = apply_map(turned.from_frame, turned.shape)
+    back = transform_points(turned.from_frame, turned.shape)
     assert back.min() > 0
     assert (back.max(axis=0) < turned.image.shape[1::-1]).all()
 
 
 def test_zoom_fills_the_frame_and_no_more() -> None:
     picture, points, _ = draw_ibug_face(7, 0)
-    zoom = filling_zoom(points, IBUG68, SIZE, picture.shape[:2])
+    zoom = zoom_to_fill(points, IBUG68, SIZE, picture.shape[:2])
     for factor, fills in ((1.01, True), (0.99, False)):
-        to_frame = frame_map(points, IBUG68, SIZE, zoom * factor)
+        to_frame = alignment_transform(points, IBUG68, SIZE, zoom * factor)
         white = np.full_like(picture, 255)
         frame = cv2.warpAffine(white, to_frame, SIZE[::-1], flags=cv2.INTER_NEAREST)
         assert (frame.min() == 255) == fills
-    assert filling_zoom(points - 1000, IBUG68, SIZE, picture.shape[:2]) == np.inf
+    assert zoom_to_fill(points - 1000, IBUG68, SIZE, picture.shape[:2]) == np.inf
 
 
 @pytest.fixture(scope="session")
@@ -161,13 +162,17 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def make(album: Path, checkpoints: dict[str, Path], tmp_path: Path) -> Any:
     def _make(name: str, **changes: Any) -> Path:
+        look: dict[str, Any] = dict(
+            size=[120, 160], zoom=1.0, fps=10, seconds=0.4, hold=0.2, easing="smooth",
+            midway=False, mean=False,
+        )  # fmt: skip
+        look |= {key: changes.pop(key) for key in list(changes) if key in look}
         given: dict[str, Any] = dict(
-            ckpt_path=str(checkpoints["ibug"]), input=str(album), points=str(album / "points.csv"),
-            detector=WholeImage, face="largest", order="name", size=[120, 160], zoom=1.0, fps=10,
-            seconds=0.4, hold=0.2, easing="smooth", mirror=False, looks=1, midway=False, mean=False, device="cpu",
+            input=str(album), points=str(album / "points.csv"), face="largest", order="name",
             output=str(tmp_path / name),
         )  # fmt: skip
-        return morph(**given | changes)
+        predictor = Predictor.load(checkpoints["ibug"], WholeImage)
+        return morph(predictor, settings=MorphSettings(**look), **given | changes)
 
     return _make
 
@@ -189,7 +194,7 @@ def test_a_film_of_a_folder(make: Any, album: Path, name: str, capsys: Any) -> N
     # It begins with the first photo and ends with the last, and holds each.
     for at, file in ((0, "0.png"), (-1, "2.png")):
         _, points, _ = draw_ibug_face(int(file[0]), 0)
-        to_frame = frame_map(points, IBUG68, (120, 160))
+        to_frame = alignment_transform(points, IBUG68, (120, 160))
         still = cv2.warpAffine(
             read_image(album / file), to_frame, (160, 120), borderMode=cv2.BORDER_REPLICATE
         )

@@ -13,22 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from facekp.data.augmentation import Augmentation
-from facekp.data.cache import CONTEXT
+from facekp.core.crop import CONTEXT
 from facekp.core.geometry import (
-    apply_map,
     box_from_ltwh,
-    box_map,
-    compose,
+    compose_affine,
+    crop_transform,
     denormalize_points,
-    frame_box,
-    invert,
-    mirrors,
+    expand_box,
+    image_box,
+    invert_affine,
+    is_reflection,
     normalize_points,
-    whole_image_box,
+    transform_points,
 )
-from facekp.core.image import shrink, shrink_factor, to_channels, warp
+from facekp.core.image import downscale, downscale_factor, to_channels, warp
 from facekp.core.landmarks import IBUG68
+from facekp.data.augmentation import Augmentation
 
 CONF = Path(__file__).parent.parent / "conf"
 
@@ -56,7 +56,7 @@ def test_normalised_coordinates_span_the_image() -> None:
 
 def test_whole_image_maps_onto_itself() -> None:
     np.testing.assert_allclose(
-        box_map(whole_image_box((48, 64)), (48, 64)), np.eye(2, 3), atol=1e-12
+        crop_transform(image_box((48, 64)), (48, 64)), np.eye(2, 3), atol=1e-12
     )
 
 
@@ -65,7 +65,7 @@ def test_dlib_box_holds_its_pixels() -> None:
 
 
 def test_framed_box_may_leave_the_image() -> None:
-    framed = frame_box(np.array([0.0, 0.0, 10.0, 20.0]), scale=1.5, square=True)
+    framed = expand_box(np.array([0.0, 0.0, 10.0, 20.0]), scale=1.5, square=True)
     np.testing.assert_allclose(framed, [-10, -5, 20, 25])
 
 
@@ -78,12 +78,14 @@ boxes = st.tuples(
 def test_inverse_brings_points_back(
     box: np.ndarray, height: int, width: int, scale: float, square: bool
 ) -> None:
-    matrix = box_map(frame_box(box, scale, square), (height, width))
+    matrix = crop_transform(expand_box(box, scale, square), (height, width))
     points = np.random.default_rng(0).uniform(-500, 1500, (68, 2))
     np.testing.assert_allclose(
-        apply_map(invert(matrix), apply_map(matrix, points)), points, atol=1e-3
+        transform_points(invert_affine(matrix), transform_points(matrix, points)), points, atol=1e-3
     )
-    np.testing.assert_allclose(compose(invert(matrix), matrix), np.eye(2, 3), atol=1e-6)
+    np.testing.assert_allclose(
+        compose_affine(invert_affine(matrix), matrix), np.eye(2, 3), atol=1e-6
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -93,28 +95,28 @@ def test_inverse_brings_points_back(
 )  # fmt: skip
 def test_blob_under_warp(left: float, top: float, wide: float, high: float, size: tuple) -> None:
     box = np.array([left, top, left + wide, top + high])
-    matrix = box_map(box, size)
+    matrix = crop_transform(box, size)
     point = box[:2] + (box[2:] - box[:2]) * np.array([0.45, 0.55])
     photo = blobs(point[None], (300, 320), 6.0)[0]
     if not (20 < point[0] < 300 and 20 < point[1] < 280):
         return
     seen = warp(photo, matrix, size)
-    np.testing.assert_allclose(centre_of(seen), apply_map(matrix, point), atol=0.06)
+    np.testing.assert_allclose(centre_of(seen), transform_points(matrix, point), atol=0.06)
 
 
 def test_blob_under_strong_shrinking() -> None:
     point = np.array([[331.25, 207.5]])
     photo = blobs(point, (480, 640), 18.0)[0]
     for size in ((60, 80), (48, 48), (37, 51)):
-        matrix = box_map(whole_image_box((480, 640)), size)
+        matrix = crop_transform(image_box((480, 640)), size)
         seen = warp(photo, matrix, size)
         # OpenCV places samples on a grid of 1/32 px.
-        np.testing.assert_allclose(centre_of(seen), apply_map(matrix, point[0]), atol=0.05)
+        np.testing.assert_allclose(centre_of(seen), transform_points(matrix, point[0]), atol=0.05)
 
 
 def test_outside_of_the_photo_is_black() -> None:
     photo = np.full((40, 40), 200, dtype=np.uint8)
-    seen = warp(photo, box_map(np.array([-40.5, -0.5, 39.5, 39.5]), (40, 80)), (40, 80))
+    seen = warp(photo, crop_transform(np.array([-40.5, -0.5, 39.5, 39.5]), (40, 80)), (40, 80))
     assert (seen[:, :40] == 0).all()
     assert (seen[:, 40:] == 200).all()
 
@@ -122,11 +124,11 @@ def test_outside_of_the_photo_is_black() -> None:
 def test_kept_part_gives_the_pixels_of_the_whole_photo() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (700, 900), dtype=np.uint8)
     box = np.array([201.3, 150.7, 611.9, 540.2])
-    matrix = box_map(box, (100, 110))
-    part, to_part = shrink(photo, shrink_factor(matrix), frame_box(box, CONTEXT))
+    matrix = crop_transform(box, (100, 110))
+    part, to_part = downscale(photo, downscale_factor(matrix), expand_box(box, CONTEXT))
     assert part.size < photo.size / 4
     whole = warp(photo, matrix, (100, 110)).astype(int)
-    kept = warp(part, compose(matrix, invert(to_part)), (100, 110)).astype(int)
+    kept = warp(part, compose_affine(matrix, invert_affine(to_part)), (100, 110)).astype(int)
     assert np.abs(whole - kept).max() <= 1
 
 
@@ -147,7 +149,7 @@ def seen_centres(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centres of blobs drawn at `points` in a photo, the points as returned, and the map."""
     size, photo_size = (160, 200), (240, 300)
-    matrix = box_map(np.array([20.0, 10.0, 280.0, 220.0]), size)
+    matrix = crop_transform(np.array([20.0, 10.0, 280.0, 220.0]), size)
     centres, moved, used = [], None, None
     for photo in blobs(points, photo_size, 4.0):
         view, moved, used = augment(photo, points, matrix, size, IBUG68, (seed, 0, 1))
@@ -160,7 +162,7 @@ def seen_centres(
 def test_blob_under_augmentation(name: str, seed: int) -> None:
     points = np.random.default_rng(seed).uniform((110, 90), (190, 150), (68, 2))
     centres, moved, matrix = seen_centres(geometric(name), points, seed)
-    order = IBUG68.partners if mirrors(matrix) else np.arange(68)
+    order = IBUG68.flip_indices if is_reflection(matrix) else np.arange(68)
     np.testing.assert_allclose(centres[order], moved, atol=0.1)
 
 
@@ -182,7 +184,7 @@ def test_every_mirror_swaps_sides(transform: A.BasicTransform) -> None:
     _, moved, _ = augment(photo, points, np.eye(2, 3), size, IBUG68, (0, 0, 0))
     one = A.Compose([transform], keypoint_params=A.KeypointParams("xy", remove_invisible=False))
     alone = one(image=photo, keypoints=points)["keypoints"]
-    np.testing.assert_allclose(moved, alone[IBUG68.partners], atol=1e-3)
+    np.testing.assert_allclose(moved, alone[IBUG68.flip_indices], atol=1e-3)
 
 
 def test_rotation_twice_is_no_mirror() -> None:
@@ -206,7 +208,7 @@ def test_no_point_is_dropped() -> None:
 
 def test_turned_view_shows_the_photo_not_black_corners() -> None:
     photo = np.full((300, 300), 150, np.uint8)
-    matrix = box_map(np.array([100.0, 100.0, 200.0, 200.0]), (100, 100))
+    matrix = crop_transform(np.array([100.0, 100.0, 200.0, 200.0]), (100, 100))
     turn = Augmentation([A.Affine(rotate=(30, 30), p=1)])
     view, _, _ = turn(photo, None, matrix, (100, 100), IBUG68, (0,))
     assert view.min() == 150
@@ -231,7 +233,7 @@ def test_grey_view_of_a_colour_photo_is_the_view_of_the_grey_photo() -> None:
     generator = np.random.default_rng(0)
     photo = cv2.GaussianBlur(generator.integers(0, 256, (300, 400, 3), dtype=np.uint8), (9, 9), 2)
     for box in ([20, 30, 90, 110], [-40.5, -30, 200, 210], [350, 250, 430, 330], [0, 0, 399, 299]):
-        matrix = box_map(np.array(box, dtype=float), (64, 64))
+        matrix = crop_transform(np.array(box, dtype=float), (64, 64))
         part = warp(photo, matrix, (64, 64), channels=1).astype(int)
         whole = warp(to_channels(photo, 1), matrix, (64, 64)).astype(int)
         assert abs(part - whole).max() <= 1

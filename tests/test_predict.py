@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,57 +18,60 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from facekp.models.checkpoint import load_network
+from facekp.core.description import NetworkDescription
+from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.core.geometry import (
+    apply_box_prior,
+    bounding_box,
+    image_box,
+    normalize_points,
+    relative_box,
+    transform_points,
+)
+from facekp.core.image import read_image
+from facekp.core.landmarks import IBUG68, IMM58
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
 from facekp.inference.detectors import CenterFaceDetector, Detector, DlibDetector, WholeImage
-from facekp.core.errors import ConfigError, DataError, FacekpError
-from facekp.core.geometry import (
-    apply_map,
-    box_of_points,
-    normalize_points,
-    place_box,
-    relative_box,
-    whole_image_box,
-)
-from facekp.inference.annotations import GivenFaces
-from facekp.core.image import read_image
-from facekp.core.landmarks import IBUG68
 from facekp.inference.predictor import Predictor
+from facekp.models.checkpoint import load_network
+from facekp.tasks.common import read_annotations
 from facekp.tasks.evaluate import evaluate
 from facekp.tasks.export import compare, export
 from facekp.tasks.kaggle import kaggle, submission
-from facekp.tasks.predict import photos
+from facekp.tasks.predict import predict
 
 from .conftest import ROOT, composed
 
 
-def oracle(description: dict, truth: Callable[[], np.ndarray], **settings: Any) -> Predictor:
+def oracle(
+    description: NetworkDescription, truth: Callable[[], np.ndarray], **settings: Any
+) -> Predictor:
     """A predictor whose network knows the answer: normalised points (B, K, 2)."""
-    return Predictor(lambda views: truth(), description, **settings)
+    return Predictor(lambda crops: truth(), description, **settings)
 
 
 @pytest.fixture
-def description(checkpoints: dict[str, Path]) -> dict:
+def description(checkpoints: dict[str, Path]) -> NetworkDescription:
     return load_network(checkpoints["ibug"])[1]
 
 
 def test_known_points_come_out_of_the_competition_file(
-    description: dict, ibug_data: Path, tmp_path: Path
+    description: NetworkDescription, ibug_data: Path, tmp_path: Path
 ) -> None:
-    records = read_ibug(ibug_data / IBUGDataModule.source.folder_name / "labels_ibug_300W_test.xml")
+    records = read_ibug(ibug_data / IBUGDataModule.info.folder_name / "labels_ibug_300W_test.xml")
     boxes = [record.bbox for record in records]
     boxes[0] = boxes[0] - 200.0  # far out of the image
     predictor = oracle(description, lambda: truth, batch_size=len(records))
-    size = predictor.view.size
+    size = predictor.crop.size
     truth = np.stack(
         [
-            normalize_points(apply_map(predictor.view.map(box), r.keypoints), size)
+            normalize_points(transform_points(predictor.crop.transform(box), r.keypoints), size)
             for r, box in zip(records, boxes, strict=True)
         ]
     )
     faces = ((r.load(3), box) for r, box in zip(records, boxes, strict=True))
-    submission(np.stack(predictor.locate(faces))).to_csv(tmp_path / "s.csv", index=False)
+    submission(np.stack(predictor.predict_boxes(faces))).to_csv(tmp_path / "s.csv", index=False)
     read = pd.read_csv(tmp_path / "s.csv")
     assert list(read.columns) == ["Id", "Predicted"]
     assert list(read["Id"]) == list(range(136 * len(records)))
@@ -75,15 +79,17 @@ def test_known_points_come_out_of_the_competition_file(
     np.testing.assert_allclose(points, [r.keypoints for r in records], atol=1e-3)
 
 
-def test_later_looks_are_framed_by_the_points(description: dict) -> None:
+def test_later_looks_are_framed_by_the_points(description: NetworkDescription) -> None:
     # A photo that tells where each pixel is, and a network that knows where the points are.
     rows, columns = np.indices((250, 250), dtype=np.uint8)
     photo = np.stack([columns, rows, np.zeros_like(rows)], axis=-1)
     _, points, _ = draw_ibug_face(0, 0)
     points = 60 + 100 * normalize_points(points - points.min(0), np.ptp(points, axis=0)[::-1])
-    view = description["view"] | {"channels": 3, "size": [64, 64], "box_scale": 1.2}
-    framing = relative_box(box_of_points(points) + (-10, -10, 10, 10), box_of_points(points))
-    description |= {"view": view, "framing": framing.tolist()}
+    description = replace(
+        description,
+        crop=replace(description.crop, channels=3, size=(64, 64), box_scale=1.2),
+        box_prior=relative_box(bounding_box(points) + (-10, -10, 10, 10), bounding_box(points)),
+    )
     seen, turns = [], []
 
     def forward(views: np.ndarray) -> np.ndarray:
@@ -95,9 +101,9 @@ def test_later_looks_are_framed_by_the_points(description: dict) -> None:
         there = np.linalg.solve(axes[:, None], (points - corner[:, None])[..., None])[..., 0]
         return (there + 16.5) / 64
 
-    off = box_of_points(points) + (25, 5, 40, 30)
-    predictor = Predictor(forward, description, looks=6)
-    (found,) = predictor.locate([(photo, off)])
+    off = bounding_box(points) + (25, 5, 40, 30)
+    predictor = Predictor(forward, description, tta_passes=6)
+    (found,) = predictor.predict_boxes([(photo, off)])
     np.testing.assert_allclose(found, points, atol=2)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     assert [len(centres) for centres in seen] == [1] * 6
@@ -107,12 +113,14 @@ def test_later_looks_are_framed_by_the_points(description: dict) -> None:
     assert turns[2] * turns[3] < 0 > turns[4] * turns[5]
 
 
-def test_points_that_frame_nothing(checkpoints: dict[str, Path], description: dict) -> None:
-    with pytest.raises(ConfigError, match="looks=2: the network's points do not say"):
-        Predictor.load(checkpoints["imm"], looks=2)
+def test_points_that_frame_nothing(
+    checkpoints: dict[str, Path], description: NetworkDescription
+) -> None:
+    with pytest.raises(ConfigError, match="tta_passes=2: the network's points do not determine"):
+        Predictor.load(checkpoints["imm"], tta_passes=2)
     # Points that have run together keep the box that was given.
-    predictor = Predictor(lambda views: np.full((1, 68, 2), 0.5), description, looks=3)
-    (found,) = predictor.locate(
+    predictor = Predictor(lambda views: np.full((1, 68, 2), 0.5), description, tta_passes=3)
+    (found,) = predictor.predict_boxes(
         [(np.zeros((90, 90, 3), np.uint8), np.array([9.5, 9.5, 49.5, 49.5]))]
     )
     np.testing.assert_allclose(found, 29.5)
@@ -121,62 +129,58 @@ def test_points_that_frame_nothing(checkpoints: dict[str, Path], description: di
 def test_competition_file_of_a_checkpoint(
     checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
 ) -> None:
-    settings: Any = dict(
-        data_dir=str(ibug_data),
-        mirror=False,
-        looks=1,
-        batch_size=4,
-        device="cpu",
-        output=str(tmp_path),
-    )
-    path = kaggle(str(checkpoints["ibug"]), **settings)
+    def run(name: str) -> Path:
+        predictor = Predictor.load(checkpoints[name], batch_size=4)
+        return kaggle(predictor, str(ibug_data), str(tmp_path))
+
+    path = run("ibug")
     assert len(pd.read_csv(path)) == 136 * 6
     with pytest.raises(ConfigError, match="all 68 points"):
-        kaggle(str(checkpoints["imm"]), **settings)
+        run("imm")
     with pytest.raises(ConfigError, match="split=dlib has a test half"):
-        kaggle(str(checkpoints["300w"]), **settings)
+        run("300w")
 
 
 def test_boxes_are_framed_as_in_training(checkpoints: dict[str, Path], imm_data: Path) -> None:
     imm = Predictor.load(checkpoints["imm"], WholeImage)
-    whole = whole_image_box((480, 640))
-    np.testing.assert_array_equal(imm.face_box(whole, "image"), whole)
+    whole = image_box((480, 640))
+    np.testing.assert_array_equal(imm.training_box(whole, "image"), whole)
     # a face box on an IMM photo is framed about as IMM frames the face: the whole photo
     from facekp.data.imm import read_imm
 
     class Perfect(Detector):
-        kind = "points"
+        name = "points"
 
         def __call__(self, image: np.ndarray) -> Any:
             raise AssertionError
 
     imm = Predictor.load(checkpoints["imm"], Perfect)
-    assert imm.detector.kind == "points"
+    assert imm.detector.name == "points"
     for record in read_imm(imm_data / "imm_face_db"):
-        framed = imm.face_box(box_of_points(record.keypoints), "points")
+        framed = imm.training_box(bounding_box(record.keypoints), "points")
         assert np.abs(framed - whole).max() < 130
     ibug = Predictor.load(checkpoints["ibug"], WholeImage)
     box = np.array([-20.0, 5, 90, 120])
-    np.testing.assert_array_equal(ibug.face_box(box, "dlib"), box)
+    np.testing.assert_array_equal(ibug.training_box(box, "dlib"), box)
 
 
 def test_relative_boxes_are_inverse() -> None:
     box, reference = np.array([3.0, -4, 50, 61]), np.array([10.0, 20, 33, 40])
-    np.testing.assert_allclose(place_box(reference, relative_box(box, reference)), box)
+    np.testing.assert_allclose(apply_box_prior(reference, relative_box(box, reference)), box)
 
 
-def test_mirror_averaging_swaps_sides(description: dict) -> None:
+def test_mirror_averaging_swaps_sides(description: NetworkDescription) -> None:
     """A network that finds the brightest column of each point's side is the same mirrored."""
     truth = np.random.default_rng(0).uniform(0.2, 0.8, (1, 68, 2))
-    flipped = (truth * (-1, 1) + (1, 0))[:, IBUG68.partners]
+    flipped = (truth * (-1, 1) + (1, 0))[:, IBUG68.flip_indices]
 
     def forward(views: np.ndarray) -> np.ndarray:
         return truth if views[0, 0, 0, 0] else flipped
 
     views = np.zeros((1, 1, 64, 64), np.uint8)
     views[..., 0] = 255
-    predictor = Predictor(forward, description, mirror=True)
-    np.testing.assert_allclose(predictor.keypoints_of_views(views), truth)
+    predictor = Predictor(forward, description, flip_test=True)
+    np.testing.assert_allclose(predictor.predict_crops(views), truth)
 
 
 def test_one_odd_photo_takes_no_other_along(
@@ -193,7 +197,7 @@ def test_one_odd_photo_takes_no_other_along(
 
     Image.new("RGB", (20000, 5)).save(tmp_path / "b.png")
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(FacekpError, match=r"1 of 3 files left out: .*b\.png.*own trouble"):
+    with pytest.raises(FacekpError, match=r"1 of 3 files skipped: .*b\.png.*own trouble"):
         run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path), detector=Fragile)
     table = pd.read_csv(tmp_path / "out/predictions.csv")
     assert [Path(file).name for file in table["file"]] == ["a.jpg", "c.jpg"]
@@ -254,8 +258,8 @@ def test_wrong_boxes_are_refused(checkpoints: dict[str, Path], boxes: Any, messa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(mirror="maybe"), "mirror=maybe"),
-        (dict(looks=0), "looks=0"),
+        (dict(flip_test="maybe"), "flip_test=maybe"),
+        (dict(tta_passes=0), "tta_passes=0"),
         (dict(batch_size=0), "batch_size=0"),
         (dict(batch_size="abc"), "batch_size=abc"),
         (dict(device="nowhere"), "device=nowhere"),
@@ -272,18 +276,26 @@ def test_wrong_settings_of_a_predictor(
     ("change", "message"),
     [
         (
-            lambda c: c["facekp"]["view"].update(size=[0, 0]),
-            r"a view of \[0, 0\] for an input of \[64, 64\]",
+            lambda c: c["facekp"]["crop"].update(size=[0, 0]),
+            r"a\.ckpt: its description is not valid: crop",
         ),
-        (lambda c: c["facekp"]["view"].update(box_scale=0), r"a\.ckpt: its description is not"),
-        (lambda c: c["facekp"]["view"].update(channels=3), "other channels"),
-        (lambda c: c["facekp"].update(points=[*range(67), 99]), "description is not whole"),
+        (
+            lambda c: c["facekp"]["crop"].update(size=[32, 32]),
+            r"a crop of \[32, 32\] for an input of",
+        ),
+        (lambda c: c["facekp"]["crop"].update(box_scale=0), r"a\.ckpt: its description is not"),
+        (lambda c: c["facekp"]["crop"].update(channels=3), "other channels"),
+        (lambda c: c["facekp"].update(points=[*range(67), 99]), "description is not valid"),
+        (lambda c: c["facekp"].pop("box_prior"), "box_prior is missing"),
+        (lambda c: c["facekp"].update(format=99), "format 99 is newer than this"),
+        (lambda c: c["facekp"]["scheme"].update(count=10**9), "a scheme of 1000000000 points"),
+        (lambda c: c["facekp"]["scheme"]["flip_pairs"].append([0, 5]), "flip pairs"),
         (lambda c: c["state_dict"]["network.head.0.weight"].fill_(float("nan")), "not numbers"),
         (
             lambda c: c["state_dict"]["network.head.0.weight"].fill_(1e38),
-            "answer is not the points",
+            "output is not the points",
         ),
-        (lambda c: c["facekp"].update(view=torch.zeros(1).expand(2**40)), "not one of facekp"),
+        (lambda c: c["facekp"].update(crop=torch.zeros(1).expand(2**40)), "not one of facekp"),
         (lambda c: c["facekp"].update(more=without_end()), "not one of facekp"),
         (lambda c: larger_than_the_file(c), "more weights than the file holds"),
         (lambda c: model_of(c).update(input_size=[16000, 16000]), "an input of .16000, 16000."),
@@ -299,7 +311,7 @@ def test_broken_descriptions_are_refused(
     torch.save(state, tmp_path / "a.ckpt")
     face = (np.zeros((64, 64, 3), dtype=np.uint8), np.array([8.0, 8, 56, 56]))
     with pytest.raises(FacekpError, match=message):
-        Predictor.load(tmp_path / "a.ckpt").locate([face])
+        Predictor.load(tmp_path / "a.ckpt").predict_boxes([face])
 
 
 def model_of(state: dict) -> dict:
@@ -322,15 +334,14 @@ def larger_than_the_file(state: dict) -> None:
         weights[f"network.head.{name}"] = torch.zeros(1).expand(shape)
 
 
-def of_points(description: dict, points: list[int]) -> dict:
-    shape = np.array(description["mean_shape"])[points].tolist()
-    return {**description, "points": points, "mean_shape": shape}
+def of_points(description: NetworkDescription, points: list[int]) -> NetworkDescription:
+    return replace(description, points=tuple(points), mean_shape=description.mean_shape[points])
 
 
-def test_mirror_needs_partners(description: dict) -> None:
-    with pytest.raises(ConfigError, match="partner"):
-        Predictor(lambda v: v, of_points(description, [36, 37]), mirror=True)
-    Predictor(lambda v: v, of_points(description, [36, 45, 30]), mirror=True)
+def test_mirror_needs_partners(description: NetworkDescription) -> None:
+    with pytest.raises(ConfigError, match="both points of a pair"):
+        Predictor(lambda v: v, of_points(description, [36, 37]), flip_test=True)
+    Predictor(lambda v: v, of_points(description, [36, 45, 30]), flip_test=True)
 
 
 def test_predictor_takes_paths_arrays_and_lists(
@@ -350,16 +361,15 @@ def test_predictor_takes_paths_arrays_and_lists(
     np.testing.assert_array_equal(one.bbox, given[0])
     grey = predictor(picture[..., 0], given)
     assert len(grey) == 1
-    with pytest.raises(DataError, match="is no photo"):
+    with pytest.raises(DataError, match="is not a photo"):
         predictor(picture.astype(float))
 
 
 def run_photos(checkpoint: Path, output: Path, input: Any, **changes: Any) -> pd.DataFrame:  # noqa: A002
     output.mkdir(exist_ok=True)
-    settings: dict[str, Any] = dict(
-        boxes=None, detector=WholeImage, mirror=False, looks=1, batch_size=8, device="cpu"
-    )
-    photos(ckpt_path=str(checkpoint), input=input, output=str(output), **settings | changes)
+    boxes, detector = changes.get("boxes"), changes.get("detector", WholeImage)
+    predictor = Predictor.load(checkpoint, detector, batch_size=8)
+    predict(predictor, input, boxes, str(output))
     return pd.read_csv(output / "predictions.csv")
 
 
@@ -401,16 +411,16 @@ def test_broken_file_is_reported_and_the_rest_goes_on(
     for name in ("a.jpg", "c.jpg"):
         Image.fromarray(picture).save(tmp_path / name)
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:500])
-    with pytest.raises(FacekpError, match=r"1 of 3 files left out: .*b\.jpg"):
+    with pytest.raises(FacekpError, match=r"1 of 3 files skipped: .*b\.jpg"):
         run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path / "*.jpg"))
     assert len(pd.read_csv(tmp_path / "out/predictions.csv")) == 2
-    assert "left out" in capsys.readouterr().out
+    assert "skipped" in capsys.readouterr().out
 
 
 def test_given_boxes_by_xml_and_csv(
     checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
 ) -> None:
-    folder = ibug_data / IBUGDataModule.source.folder_name
+    folder = ibug_data / IBUGDataModule.info.folder_name
     record = read_ibug(folder / "labels_ibug_300W_test.xml")[0]
     (tmp_path / "b.csv").write_text(
         "file,left,top,right,bottom\n"
@@ -431,14 +441,16 @@ def test_boxes_belong_to_the_photo_whose_path_they_end(tmp_path: Path) -> None:
         "file, left, top, right, bottom\n"
         "a\\x.jpg,0,0,1,1\n./q/../b/x.jpg,0,0,2,2\ny.jpg,0,0,3,3\nz.jpg,0,0,4,4\n"
     )
-    boxes = GivenFaces(tmp_path / "b.csv")
-    assert [boxes.of(tmp_path / name) is None for name in ("a/x.jpg", "c/x.jpg", "c/y.jpg")] == [
+    boxes = read_annotations(str(tmp_path / "b.csv"))
+    assert [
+        boxes.boxes_for(tmp_path / name) is None for name in ("a/x.jpg", "c/x.jpg", "c/y.jpg")
+    ] == [
         False,
         True,
         False,
     ]
-    np.testing.assert_array_equal(boxes.of(tmp_path / "c/../b/x.jpg"), [[0, 0, 2, 2]])
-    assert boxes.unused() == ["z.jpg"]
+    np.testing.assert_array_equal(boxes.boxes_for(tmp_path / "c/../b/x.jpg"), [[0, 0, 2, 2]])
+    assert boxes.unused_files() == ["z.jpg"]
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
@@ -458,7 +470,7 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
     )
     (tmp_path / "elsewhere").mkdir()
     photo = (tmp_path / f"x.{ending}").rename(tmp_path / f"elsewhere/x.{ending}")
-    ((left, top, right, bottom),) = GivenFaces(tmp_path / "b.xml").of(photo) + 0.5
+    ((left, top, right, bottom),) = read_annotations(str(tmp_path / "b.xml")).boxes_for(photo) + 0.5
     upright = read_image(photo, upright=True)[..., 0]
     inside = upright[int(top) : int(bottom), int(left) : int(right)]
     assert inside.size == 40
@@ -476,15 +488,15 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
         ("file,left,top,right,bottom\n ,1,2,3,4\n", r"b\.csv:2: .* no file is named"),
         ("file,frame,left,top,right,bottom\na.mp4,3,1,2,3,4\n", r"b\.csv:2: .* frame of a video"),
         (
-            "file,left,top,right,bottom,box_kind\na.jpg,1,2,3,4,dlib\nb.jpg,1,2,3,4,image\n",
-            r"b\.csv:3: .* several kinds",
+            "file,left,top,right,bottom,box_source\na.jpg,1,2,3,4,dlib\nb.jpg,1,2,3,4,image\n",
+            r"b\.csv: boxes of several sources in one file \(dlib, image\)",
         ),
     ],
 )
 def test_broken_boxes(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "b.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        GivenFaces(tmp_path / "b.csv")
+        read_annotations(str(tmp_path / "b.csv"))
 
 
 def test_video(checkpoints: dict[str, Path], tmp_path: Path) -> None:
@@ -536,12 +548,9 @@ def test_no_input_is_said(checkpoints: dict[str, Path], tmp_path: Path, given: A
 
 
 def run_evaluate(checkpoint: Path, data: Path, output: Path, **changes: Any) -> pd.DataFrame:
-    settings: dict[str, Any] = dict(
-        split=None, threshold=0.08, mirror=False, looks=1, batch_size=8, device="cpu"
-    )
-    return evaluate(
-        ckpt_path=str(checkpoint), data_dir=str(data), output=str(output), **settings | changes
-    )
+    settings: dict[str, Any] = dict(split=None, threshold=0.08)
+    predictor = Predictor.load(checkpoint, batch_size=8)
+    return evaluate(predictor, str(data), output=str(output), **settings | changes)
 
 
 def test_evaluation_agrees_with_training(
@@ -618,7 +627,7 @@ def test_hostile_onnx(checkpoints: dict[str, Path], tmp_path: Path) -> None:
         entry.value = json.dumps(description)
         path.write_bytes(model.SerializeToString())
         with pytest.raises(FacekpError) as error:
-            Predictor.load(path).locate([face])
+            Predictor.load(path).predict_boxes([face])
         return str(error.value)
 
     def outside(model: Any, _: dict) -> None:
@@ -630,12 +639,12 @@ def test_hostile_onnx(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     assert "not a network that facekp exported" in refused(outside)
     assert "not a network" in refused(lambda m, _: m.metadata_props.pop())
     assert "not a network" in refused(lambda m, _: m.graph.node[0].ClearField("op_type"))
-    assert "not whole" in refused(lambda _, d: d["view"].update(size=[10**6, 10**6]))
-    assert "not whole" in refused(lambda _, d: d["view"].update(box_scale=1e12))
-    assert "not whole" in refused(lambda _, d: d.update(scheme="imm58"))
-    assert "does not run" in refused(lambda _, d: d["view"].update(size=[32, 32]))
+    assert "not valid" in refused(lambda _, d: d["crop"].update(size=[10**6, 10**6]))
+    assert "not valid" in refused(lambda _, d: d["crop"].update(box_scale=1e12))
+    assert "not valid" in refused(lambda _, d: d.update(scheme=IMM58.to_dict()))
+    assert "does not run" in refused(lambda _, d: d["crop"].update(size=[32, 32]))
     fewer = {"points": list(range(60)), "mean_shape": [[0.5, 0.5]] * 60}
-    assert "answer is not the points" in refused(lambda _, d: d.update(fewer))
+    assert "output is not the points" in refused(lambda _, d: d.update(fewer))
 
 
 def test_checkpoints_of_others_are_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
@@ -655,11 +664,11 @@ def test_checkpoints_of_others_are_refused(checkpoints: dict[str, Path], tmp_pat
         Predictor.load(path)
     good["facekp"]["config"]["model"]["_target_"] = "os.system"
     torch.save(good, path)
-    with pytest.raises(ConfigError, match="only facekp's own"):
+    with pytest.raises(ConfigError, match="builds only facekp's own classes"):
         Predictor.load(path)
     good["facekp"]["config"]["model"] = OmegaConf.to_container(composed("model=nose_net").model)
     torch.save(good, path)
-    with pytest.raises(DataError, match="do not fit"):
+    with pytest.raises(DataError, match="do not match"):
         Predictor.load(path)
 
 
@@ -713,18 +722,18 @@ def test_command_line(checkpoints: dict[str, Path], ibug_data: Path, tmp_path: P
 
 def test_the_competition_gets_the_most_accurate_network_unless_asked() -> None:
     def chosen(*overrides: str) -> tuple[str, bool, int]:
-        task = composed(*overrides, of="predict").task
-        return task.ckpt_path, task.mirror, task.looks
+        settings = composed(*overrides, of="predict").task.predictor
+        return settings.path, settings.flip_test, settings.tta_passes
 
     assert chosen("task=kaggle") == ("ibug68_best", True, 6)
-    assert chosen("task=kaggle", "ckpt_path=C", "looks=1") == ("C", True, 1)
+    assert chosen("task=kaggle", "ckpt_path=C", "tta_passes=1") == ("C", True, 1)
     assert chosen("task=evaluate") == chosen() == ("ibug68", False, 1)
 
 
 def test_using_a_network_needs_no_lightning() -> None:
     code = (
         "import sys, facekp.inference.predictor; "
-        "print({'pytorch_lightning', 'albumentations', 'torchvision'} & {*sys.modules})"
+        "print({'torch', 'pytorch_lightning', 'albumentations', 'torchvision'} & {*sys.modules})"
     )
     run = [sys.executable, "-c", code]
     assert subprocess.run(run, cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facekp.core.errors import DataError
+from facekp.core.image import count_pages, image_size, read_image
+from facekp.core.landmarks import IMM58
 from facekp.data.formats.asf import read_asf, write_asf
 from facekp.data.formats.dlib_xml import XmlWriter, read_dlib_xml
+from facekp.data.formats.pts import read_pts, write_pts
 from facekp.data.ibug import read_ibug
 from facekp.data.imm import read_imm
-from facekp.data.formats.pts import read_pts, write_pts
-from facekp.core.errors import DataError
-from facekp.core.image import frame_count, image_size, read_image
-from facekp.core.landmarks import IMM58
 
-PATHS = [(chain, name in IMM58.closed) for name, chain in IMM58.groups.items()]
+PATHS = [(chain, name in IMM58.closed) for name, chain in IMM58.parts.items()]
 POINTS58 = np.random.default_rng(0).uniform(0, 400, (58, 2))
 POINTS68 = np.random.default_rng(1).uniform(-20, 400, (68, 2))
 
@@ -235,12 +235,12 @@ def test_no_other_program_is_run_for_an_image(tmp_path: Path) -> None:
 def test_tiff_whose_second_page_has_no_size(tmp_path: Path) -> None:
     pages = [Image.new("L", (8, 8)) for _ in range(2)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    assert frame_count(tmp_path / "a.tif") == 2
+    assert count_pages(tmp_path / "a.tif") == 2
     content = (tmp_path / "a.tif").read_bytes()
     width = content.rfind((256).to_bytes(2, "little") + (4).to_bytes(2, "little"))  # tag and type
     (tmp_path / "a.tif").write_bytes(content[:width] + b"\xff" + content[width + 1 :])
     with pytest.raises(DataError, match=r"a\.tif: its pages cannot be counted \(Missing dim"):
-        frame_count(tmp_path / "a.tif")
+        count_pages(tmp_path / "a.tif")
 
 
 def test_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from facekp.visualization import charts as figures
-from facekp.visualization.overlay import fit, signed
-from facekp.metrics_table import relative_errors
-from facekp.visualization.network import convolutions, feature_maps, filter_sheet, layer_table
 from facekp.core.landmarks import IMM58
+from facekp.metrics import normalized_offsets
+from facekp.visualization import charts
+from facekp.visualization.network import convolutions, feature_maps, filter_sheet, layer_table
+from facekp.visualization.overlay import diverging_image, letterbox
 from facekp.visualization.reports.page import Section, chart, link, table, write_page
 
 Run = Callable[..., tuple[float, Path]]
@@ -52,14 +52,14 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, imm_data: Path) -> Path:
     """A short run of the full-face net with its report."""
-    from facekp.tasks.train import train
+    import facekp
 
     from .conftest import composed
 
     folder = tmp_path_factory.mktemp("finished")
-    train(
+    facekp.train(
         composed(
-            "experiment=part2", f"data_dir={imm_data}", f"run_dir={folder}", "name='<i>mine</i>'",
+            "experiment=part2", f"data_dir={imm_data}", f"run_dir={folder}", "name='<i>mine'",
             "trainer.max_epochs=2",
         )
     )  # fmt: skip
@@ -70,8 +70,8 @@ def test_report_is_one_page_that_needs_nothing_else(finished: Path) -> None:
     path = finished / "report.html"
     page = Page(path)
     assert page.headings == [
-        "Learning", "Figures", "Faces", "Where the errors are", "As training went", "Data",
-        "The network", "Filters", "A face through the network", "How it was made",
+        "Learning", "Figures", "Faces", "Where the errors are", "Progress of training", "Data",
+        "The network", "Filters", "Feature maps", "Reproducibility",
     ]  # fmt: skip
     assert page.fetched == []
     assert len(page.ids) == len(set(page.ids))
@@ -90,7 +90,7 @@ def test_pictures_lie_in_the_folder_and_in_tensorboard(finished: Path) -> None:
     names = {path.stem for path in (finished / "pictures").glob("*.*g")}
     assert {
         "data", "train_samples", "validation", "loss", "best", "worst", "random", "error_curve",
-        "points", "sources", "filters_1", "filters_2", "features_1",
+        "points", "subsets", "filters_1", "filters_2", "features_1",
     } <= names  # fmt: skip
     assert [p.name for p in sorted((finished / "pictures/epochs").iterdir())] == [
         "0001.jpg",
@@ -146,7 +146,7 @@ def test_filters_are_drawn_with_their_sign() -> None:
     assert [tuple(sheet[y, x]) for y, x in ((0, 0), (0, side), (side, 0), (side, side))] == [
         (255, 0, 0), (0, 0, 255), (255, 255, 255), (255, 128, 128)
     ]  # fmt: skip
-    assert (signed(np.zeros((2, 2))) == 255).all()
+    assert (diverging_image(np.zeros((2, 2))) == 255).all()
 
 
 def test_feature_maps_show_convolutions_in_order() -> None:
@@ -163,19 +163,19 @@ def test_relative_errors_by_hand() -> None:
     points = np.zeros((58, 2))
     points[21], points[13] = (10, 5), (60, 5)
     record = FaceRecord(Path("a"), np.zeros(4), points, "a", "a", "a", (Path("a"), None))
-    offsets = relative_errors([record], points[None, [52]] + (5, -10), [52], IMM58)
+    offsets = normalized_offsets([record], points[None, [52]] + (5, -10), [52], IMM58)
     np.testing.assert_allclose(offsets, [[[0.1, -0.2]]])
 
 
 def test_fit_keeps_proportions() -> None:
     picture = np.full((20, 40, 3), 7, np.uint8)
-    fitted = fit(picture, (50, 50))
+    fitted = letterbox(picture, (50, 50))
     assert fitted.shape == (50, 50, 3)
     assert (fitted[:, 0, 0] == 7).sum() == 25
 
 
 def test_error_curve_is_the_share_of_faces() -> None:
-    _, curve = figures.error_curves({"network": np.array([0.01, 0.02, 0.03, 0.2])}, 0.08)
+    _, curve = charts.error_curves({"network": np.array([0.01, 0.02, 0.03, 0.2])}, 0.08)
     at = curve.set_index("nme_interocular")["network"]
     assert at[at.index <= 0.0199].iloc[-1] == 0.25
     assert at.iloc[-1] in (0.75, 1.0)
@@ -183,7 +183,7 @@ def test_error_curve_is_the_share_of_faces() -> None:
 
 def test_cells_and_charts_cannot_break_a_page(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a<b": ["</table><script>", None], "n": [1.5, 2.0]})
-    curve, _ = figures.error_curves({"<x>": np.array([0.1])}, 0.08)
+    curve, _ = charts.error_curves({"<x>": np.array([0.1])}, 0.08)
     parts = [table(frame), chart(curve, "one"), chart(curve, "two"), link("x/y", "<b>")]
     write_page(tmp_path / "p.html", "<t>", "", "rm <x>", {"<c>": "<v>"}, [Section("s", "<", parts)])
     text = (tmp_path / "p.html").read_text()

@@ -18,12 +18,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from facekp.cli.resume import expand_resume
+from facekp.cli.validation import validate_config
 from facekp.core import devices
-from facekp.training.callbacks.median import MedianStopping
-from facekp.cli.validation import check
 from facekp.core.errors import ConfigError, FacekpError
-from facekp.core.files import write_text
-from facekp.cli.runs import accept_resume, expand_resume
+from facekp.core.files import atomic_write_text
+from facekp.core.run_folder import accept_resume
+from facekp.training.callbacks.median_stopping import MedianStopping
 
 from .conftest import ROOT, composed
 from .test_training import assert_same_end
@@ -56,7 +57,7 @@ def sweep_table(folder: Path) -> pd.DataFrame:
 
 def test_files_are_whole_or_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
-    write_text(path, "first")
+    atomic_write_text(path, "first")
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -64,7 +65,7 @@ def test_files_are_whole_or_as_before(tmp_path: Path, monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(FacekpError, match=r"a\.txt cannot be written \(No space left"):
-            write_text(path, "second")
+            atomic_write_text(path, "second")
     assert path.read_text() == "first"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
@@ -111,7 +112,7 @@ def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[
     shutil.rmtree(folder / "2_part1")
     again = train_py(tmp_path, f"resume={folder}")
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("done before") == 1
+    assert again.stdout.count("finished earlier") == 1
     after = sweep_table(tmp_path)
     pd.testing.assert_series_equal(before["best"], after["best"])
     assert list(after["status"]) == ["done"] * 3
@@ -119,7 +120,7 @@ def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[
     failing = train_py(tmp_path, f"resume={folder}", "trainer.max_epochs=1", "seed=0")
     assert failing.returncode == 1
     assert sweep_table(tmp_path).loc["0_part1", "status"] == "failed"
-    assert "has 2 epochs behind it" in sweep_table(tmp_path).loc["0_part1", "error"]
+    assert "has completed 2 epochs" in sweep_table(tmp_path).loc["0_part1", "error"]
 
 
 def test_a_run_goes_on_also_before_its_first_validation(run: Run) -> None:
@@ -183,7 +184,7 @@ def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("value", ["two", "[0,x]", "true", "null", "1.5", "-2"])
 def test_gpus_must_be_numbers(value: str) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.gpus="):
-        check(composed(f"trainer.gpus={value}", "run_dir=x"))
+        validate_config(composed(f"trainer.gpus={value}", "run_dir=x"))
 
 
 def test_hopeless_jobs_end_early(run: Run, tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_early_stopping_and_averaged_weights(run: Run) -> None:
 
 
 def test_callbacks_that_a_run_needs_are_named(run: Run) -> None:
-    with pytest.raises(ConfigError, match=r"callbacks: best, history, last left out"):
+    with pytest.raises(ConfigError, match=r"callbacks: best, history, last are missing"):
         run("r", "callbacks=[ema]")
 
 
@@ -250,7 +251,9 @@ def test_a_lost_loader_process_is_said(run: Run, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patch:
         patch.setattr(KeypointDataset, "__getitems__", dies_in_a_worker)
-        with pytest.raises(FacekpError, match=r"a loader process died .* resume=.*/r goes on"):
+        with pytest.raises(
+            FacekpError, match=r"a loader process died .* resume=.*/r continues the run"
+        ):
             run("r", "dataset.num_workers=1")
     folder = run("whole")[1]
     last = folder.parent / "r/checkpoints/last.ckpt"

@@ -14,9 +14,10 @@ import pytest
 import torch
 import yaml
 
-from facekp.cli.config import build_network, new_dir, run_dir
+from facekp.cli.config import new_dir, run_dir
 from facekp.core.errors import ConfigError, DataError, FacekpError
-from facekp.models.bundled import SHIPPED
+from facekp.models.bundled import BUNDLED
+from facekp.models.factory import build_network
 
 from .conftest import ROOT, composed
 
@@ -109,7 +110,7 @@ def test_resume_refuses_another_recipe_and_leaves_the_records(run: Run, tmp_path
         with pytest.raises(ConfigError, match=message):
             run("r", override, f"ckpt_path={last}")
         assert (folder / "config.yaml").read_text() == config
-    with pytest.raises(ConfigError, match="goes on in its own folder"):
+    with pytest.raises(ConfigError, match="is resumed in its own folder"):
         run("other", f"ckpt_path={last}")
 
 
@@ -149,7 +150,8 @@ def test_a_run_leaves_its_records(run: Run) -> None:
     assert 1e8 < results["peak_bytes"] < 1e11
     saved = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["facekp"]
     assert saved["config"]["model"]["input_size"] == [60, 80]
-    assert (saved["scheme"], saved["points"]) == ("imm58", [52])
+    assert (saved["scheme"]["name"], saved["points"]) == ("imm58", [52])
+    assert saved["scheme"]["count"] == 58
 
 
 def test_tensorboard_shows_losses_in_one_chart_and_hparams(run: Run) -> None:
@@ -198,7 +200,7 @@ def test_missing_data_says_what_to_do(run: Run, tmp_path: Path) -> None:
         ("dataset.cache=ram", "disk, memory or off"),
         ("trainer.gpus=64", "there are"),
         ("trainer.gpus=many", "trainer.gpus=many"),
-        ("model._target_=os.system", "only facekp's own"),
+        ("model._target_=os.system", "this is no KeypointNetwork"),
         ("monitor=val/accuracy", "val/mse"),
         ("monitor=val/auc_0.08_interocular", "val/mse"),
         ("seed=-1", "seed=-1"),
@@ -222,7 +224,7 @@ def test_every_experiment_composes_and_builds_its_network(path: Path) -> None:
     network = build_network(cfg.model, 3).eval()
     views = torch.zeros(1, cfg.dataset.channels, *cfg.dataset.input_size)
     assert network(views).shape == (1, 3, 2)
-    assert {cfg.init_from, cfg.teacher} <= {None, *SHIPPED}
+    assert {cfg.init_from, cfg.teacher} <= {None, *BUNDLED}
 
 
 def test_sizes_and_choices_can_be_swept() -> None:

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 import torch
 
-from facekp.models.checkpoint import load_network, read_checkpoint
+from facekp.core.description import DESCRIPTION_KEY
 from facekp.core.errors import ConfigError, DataError, FacekpError
-from facekp.metrics_table import image_errors, summary
 from facekp.core.landmarks import IBUG68
-from facekp.models.base import CHECKPOINT_KEY
 from facekp.inference.predictor import Predictor
-from facekp.tasks.common import trained_on
+from facekp.metrics import face_errors, summarize
+from facekp.models.bundled import BUNDLED
+from facekp.models.checkpoint import load_network, read_checkpoint
+from facekp.tasks.common import load_training_data
 from facekp.tasks.pack import pack
-from facekp.tasks.train import check_resumed
-from facekp.models.bundled import SHIPPED
+from facekp.training.resume import check_resume
 
 from .conftest import ROOT
 
@@ -43,12 +43,12 @@ def test_packed_network_is_the_same_and_names_nothing_of_the_machine(
     assert packed.stat().st_size < best.stat().st_size / 4
     before, after = Predictor.load(best), Predictor.load(packed)
     views = np.random.default_rng(1).integers(0, 256, (4, 1, 60, 80), dtype=np.uint8)
-    np.testing.assert_allclose(before.forward(views), after.forward(views), atol=2e-3)
-    description = read_checkpoint(packed)[1]
+    np.testing.assert_allclose(before.backend(views), after.backend(views), atol=2e-3)
+    description = read_checkpoint(packed)[1].to_dict()
     assert str(tmp_path) not in repr(description)
     assert platform.platform() not in repr(description)
-    with pytest.raises(ConfigError, match="packed weights can be used, not gone on with"):
-        check_resumed(read_checkpoint(best)[1], str(packed))
+    with pytest.raises(ConfigError, match="packed weights can be used, but not resumed"):
+        check_resume(read_checkpoint(best)[1], str(packed))
     # Weights that half precision cannot hold are refused, and the file is not touched.
     checkpoint = read_checkpoint(best)[0]
     checkpoint["state_dict"]["network.head.0.weight"][0, 0] = 1e6
@@ -105,11 +105,11 @@ def test_a_resume_needs_no_longer_what_its_run_started_from(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("teacher=ibug68", "trained with scheme=ibug68, here it is imm58; train as it was"),
+    [("teacher=ibug68", "trained with scheme=ibug68, here it is imm58; use the same"),
      ("dataset.points=[0]", r"dataset.points=\[52\], here it is \[0\]"),
      ("model.in_channels=3", "model.in_channels=1, here it is 3"),
      ("dataset.square=true", "dataset.square=False, here it is True"),
-     ("model.input_size=[60,60]", r"views are of another shape, \[60, 80\]")],
+     ("model.input_size=[60,60]", r"its input \[60, 80\] has another aspect ratio")],
 )  # fmt: skip
 def test_a_teacher_of_something_else_is_refused(run: Run, setting: str, message: str) -> None:
     teacher = run("teacher", "trainer.max_epochs=1")[1] / "checkpoints/best.ckpt"
@@ -125,30 +125,30 @@ def test_validation_faces_that_a_start_may_have_seen_are_named(
         run("same", "trainer.max_epochs=1", f"init_from={first}")
         assert "has seen" not in caplog.text
         run("other", "trainer.max_epochs=1", f"init_from={first}", "dataset.val_people=[1]")
-    assert "it has seen can be among the validation faces" in caplog.text
+    assert "validation faces can be among the faces that it has seen" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [("nothing.ckpt", ConfigError, "init_from=.*: there is no such file"), ("broken.ckpt", DataError, "not one of facekp"),
-     ("other.ckpt", ConfigError, "init_from=.*: 0 of the network's")],
+     ("other.ckpt", DataError, "its description is not valid: scheme is missing")],
 )  # fmt: skip
 def test_weights_that_cannot_be_started_from(
     run: Run, tmp_path: Path, name: str, error: type[Exception], message: str
 ) -> None:
-    other = {"state_dict": {}, CHECKPOINT_KEY: {"config": {"model": {}, "dataset": {}}}}
+    other = {"state_dict": {}, DESCRIPTION_KEY: {"config": {"model": {}, "dataset": {}}}}
     torch.save(other, tmp_path / "other.ckpt")
-    torch.save({CHECKPOINT_KEY: {"config": {}}}, tmp_path / "broken.ckpt")
+    torch.save({DESCRIPTION_KEY: {"config": {}}}, tmp_path / "broken.ckpt")
     with pytest.raises(error, match=message):
         run("start", f"init_from={tmp_path / name}")
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_networks_that_come_along_need_nothing_else(name: str) -> None:
-    assert SHIPPED[name].stat().st_size <= 8e6
+    assert BUNDLED[name].stat().st_size <= 8e6
     box = np.array([[60.0, 50.0, 190.0, 180.0]])
     (face,) = Predictor.load(name)(ROOT / "docs/astronaut.webp", box)
-    regions = {name: face.keypoints[list(at)] for name, at in IBUG68.groups.items()}
+    regions = {name: face.keypoints[list(at)] for name, at in IBUG68.parts.items()}
     assert regions["right_eye"][:, 0].max() < regions["left_eye"][:, 0].min()
     assert regions["left_eye"][:, 1].max() < regions["outer_mouth"][:, 1].min()
 
@@ -158,10 +158,10 @@ def test_figures_of_the_networks_that_come_along(
     real_data: Path, name: str, nme: float, mae_px: float
 ) -> None:
     predictor = Predictor.load(name)
-    datamodule = trained_on(predictor.description, str(real_data))
-    assert datamodule.fingerprint() == predictor.description["data_fingerprint"]
+    datamodule = load_training_data(predictor.description, str(real_data))
+    assert datamodule.fingerprint() == predictor.description.data_fingerprint
     faces = datamodule.splits["val"]
-    found = np.stack(predictor.locate((face.load(3), face.bbox) for face in faces))
-    figures = summary(image_errors(faces, found, predictor.points, IBUG68), 0.08).iloc[0]
+    found = np.stack(predictor.predict_boxes((face.load(3), face.bbox) for face in faces))
+    figures = summarize(face_errors(faces, found, predictor.points, IBUG68), 0.08).iloc[0]
     assert figures["nme_interocular"] == pytest.approx(nme, abs=1e-4)
     assert figures["mae_px"] == pytest.approx(mae_px, abs=0.01)

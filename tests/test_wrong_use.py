@@ -15,10 +15,9 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from facekp.training import memory
-from facekp.tasks import train as training
-from facekp.data.imm import IMMDataModule
 from facekp.core.errors import ConfigError, DataError
+from facekp.data.imm import IMMDataModule
+from facekp.training import memory
 from facekp.training.module import KeypointModule
 from tests.conftest import ROOT
 
@@ -78,7 +77,7 @@ TRAIN = [
     ("data_dir=${oc.env:NOPE}", "NOPE"),
     ("hydra.run.dir=/proc/x", "/proc/x"),
     ("dataset.square=no", "dataset.square=no: give true or false"),
-    ("model.input_size=[60000,80000]", "at most 4096 a side"),
+    ("model.input_size=[60000,80000]", "at most 4096 per side"),
     ("dataset.num_workers=4096", "dataset.num_workers=4096: there are"),
     ("name=a/b", "no slash can be in it"),
 ]  # fmt: skip
@@ -95,18 +94,21 @@ def test_train(said: Callable[..., str], imm_data: Path, argument: str, message:
 
 
 PREDICT = [
-    ("task=dance", "task=dance: there is no such file in conf/; choose one of evaluate, "),
+    (
+        "task=dance",
+        "task=dance: there is no such file in conf/; choose one of check_data, evaluate, ",
+    ),
     ("photo.jpg", "photo.jpg: settings are given as name=value, e.g. input=photo.jpg"),
     ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
     ("input=nowhere.jpg", "nowhere.jpg"),
     ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
     (
         "ckpt_path=null",
-        "None: no checkpoint; give a file, or one of ibug68, ibug68_best, ibug68_large, ibug68_medium",
+        "None: not a checkpoint; give a file, or one of ibug68, ibug68_best, ibug68_large, ibug68_medium",
     ),
-    ("mirror=perhaps", "mirror=perhaps: give true or false"),
-    ("looks=0", "looks=0: give a whole number, at least 1"),
-    ("looks=7", "looks=7: at most 6"),
+    ("flip_test=perhaps", "flip_test=perhaps: give true or false"),
+    ("tta_passes=0", "tta_passes=0: give a whole number, at least 1"),
+    ("tta_passes=7", "tta_passes=7: at most 6"),
     ("ckpt_path=ibug68_bets", "or one of ibug68, ibug68_best, ibug68_large, ibug68_medium"),
     ("batch_size=0", "batch_size=0: give a whole number, at least 1"),
     ("device=cuda:7", "device=cuda:7"),
@@ -162,7 +164,7 @@ def test_output_that_cannot_be_written(said: Callable[..., str]) -> None:
 
 def test_a_batch_that_does_not_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(training, "available", lambda: 1_000_000)
+        patch.setattr(memory, "available_bytes", lambda: 1_000_000)
         with pytest.raises(
             ConfigError,
             match=r"batch_size=5 needs .* GB, 0\.0 GB are free: try dataset.batch_size=2",
@@ -177,7 +179,7 @@ def test_a_batch_that_does_not_fit(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         run("during")
     with pytest.raises(ConfigError, match=r"batch_size=1 needs .*lower model\.input_size"):
         run("least", "dataset.batch_size=1")
-    assert memory.too_much(MemoryError())
+    assert memory.is_oom(MemoryError())
 
 
 def test_more_workers_than_cores_are_named(

@@ -1,1 +1,1 @@
-"""The command-line programs: Hydra configuration, validation, error messages, sweeps."""
+"""The programs: Hydra configuration, validation of settings, readable errors, resume, sweeps."""

@@ -3,53 +3,88 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import CompactHydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-CONF = Path(__file__).parents[2] / "conf"
+from facekp.cli.config import CONF
+from facekp.core.errors import FacekpError
+
+T = TypeVar("T")
+
 _SHOW_ALL = "HYDRA_FULL_ERROR"
-begun = False
-"""Whether there is a configuration: errors from then on are not about the command line."""
+_state = {"composed": False}  # whether a configuration exists: later errors are not Hydra's
+
+RENAMED = {
+    "mirror": "flip_test",
+    "looks": "tta_passes",
+    "task=photos": "task=predict",
+}
+"""Settings of earlier versions, and their names today."""
 
 
 @contextmanager
-def explained(config_name: str) -> Iterator[None]:
-    """End the program with one line where Hydra cannot make a configuration of its arguments.
+def report_hydra_errors(config_name: str) -> Iterator[None]:
+    """End the program with one line if Hydra cannot compose a configuration from its arguments.
 
     Args:
         config_name: of the program's primary configuration.
     """
-    global begun
-    begun = False
+    _state["composed"] = False
     if os.environ.get(_SHOW_ALL):
         yield
         return
-    os.environ[_SHOW_ALL] = "1"  # it then hands its errors on and prints nothing
+    os.environ[_SHOW_ALL] = "1"  # Hydra then raises its errors and prints nothing
     try:
         yield
     except Exception as error:
-        if begun:
+        if _state["composed"]:
             raise
-        raise SystemExit(f"error: {in_one_line(error, config_name, sys.argv[1:])}") from None
+        message = one_line_message(error, config_name, sys.argv[1:])
+        raise SystemExit(f"error: {message}") from None
     finally:
         del os.environ[_SHOW_ALL]
 
 
-def in_one_line(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
-    """What is wrong and what to do about it.
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line, not a traceback, on an error that a user can act on."""
+    try:
+        yield
+    except FacekpError as error:
+        raise SystemExit(f"error: {error}") from None
+    except OmegaConfBaseException as error:  # e.g. an interpolation of a missing setting
+        place = f"{error.full_key}: " if error.full_key else ""
+        raise SystemExit(f"error: {place}{str(error).splitlines()[0]}") from None
+
+
+def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
+    """Decorate a program's main function, see `one_line_errors`."""
+
+    @functools.wraps(function)
+    def wrapped(config: DictConfig) -> T:
+        _state["composed"] = True
+        with one_line_errors():
+            return function(config)
+
+    return wrapped
+
+
+def one_line_message(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
+    """What is wrong with a command line, and the remedy.
 
     Args:
-        error: Hydra's, or what came up as it worked.
+        error: Hydra's, or what was raised while it worked.
         config_name: of the primary configuration.
         arguments: of the program.
     """
@@ -62,19 +97,24 @@ def in_one_line(error: Exception, config_name: str, arguments: Sequence[str]) ->
         return f"{error.override}: cannot be read ({reason}); quote what the shell or Hydra takes"
     if option := re.search(r"Could not find '(.+)/(.*)'", text):
         group, name = option.groups()
-        there = re.findall(r"^\t(\S+)$", text.partition("Config search path")[0], re.MULTILINE)
-        return f"{group}={name}: there is no such file in conf/; choose one of {', '.join(there)}"
+        if new := RENAMED.get(f"{group}={name}"):
+            return f"{group}={name}: is now {new}"
+        listing = text.partition("Config search path")[0]
+        choices = re.findall(r"^\t(\S+)$", listing, re.MULTILINE)
+        return f"{group}={name}: there is no such file in conf/; choose one of {', '.join(choices)}"
     if setting := re.search(r"Could not override '(.+)'", text):
         name = setting[1]
+        if new := RENAMED.get(name):
+            return f"{name}: is now {new}"
         near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
         advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
         return f"{name}: there is no such setting here; {advice}"
-    said = " ".join(f"{text} {error.__cause__ or ''}".split())
-    return f"{said} ({' '.join(arguments)})"
+    message = " ".join(f"{text} {error.__cause__ or ''}".split())
+    return f"{message} ({' '.join(arguments)})"
 
 
 def _settings(config_name: str, arguments: Sequence[str]) -> list[str]:
-    """Names of all settings where the arguments choose the files; none where they cannot."""
+    """Names of all settings with the files that the arguments choose; none if they cannot be."""
     choices = [
         argument.partition(",")[0]
         for argument in arguments

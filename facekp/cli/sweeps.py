@@ -1,4 +1,4 @@
-"""Jobs of a sweep: one that fails takes no other along, and all end up in one report."""
+"""Jobs of a sweep: a failing job does not stop the others, and all appear in one report."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from facekp.cli.validation import in_a_sweep
+from facekp.cli.config import in_sweep
+from facekp.cli.resume import command, program
 from facekp.core.errors import FacekpError
-from facekp.cli.runs import ERROR, LAST, RESULTS, command
+from facekp.core.run_folder import ERROR, LAST, REPORT, RESULTS
 
 log = logging.getLogger(__name__)
 
 
-def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
-    """Decorate what runs one job of a sweep.
+def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
+    """Decorate the function that runs one job of a sweep.
 
-    Its error is kept in the job's folder as `error.txt`, and the result is infinite (a search takes
-    no nan). In a sweep that is started again, a job that was done gives its result, and one that
-    was stopped goes on. On its own (without `-m`), the function is called as it is.
+    On an error the job's folder gets `error.txt`, and the result is infinite (a search does not
+    accept nan). If the sweep is started again, a finished job returns its result, and a stopped one
+    is resumed. Outside of a sweep (without `-m`) the function is just called.
     """
 
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> float:
-        if not in_a_sweep():
+        if not in_sweep():
             return function(config)
         folder = Path(HydraConfig.get().runtime.output_dir)
         if (folder / RESULTS).is_file():
             results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             if results["command"] == command():
-                print(f"done before: {folder}")
+                print(f"finished earlier: {folder}")
                 return results[config.monitor]
         if (folder / LAST).is_file():
             config.ckpt_path = str(folder / LAST)
@@ -49,7 +50,7 @@ def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], f
             old.unlink(missing_ok=True)
         try:
             return function(config)
-        except Exception as error:  # the other jobs go on
+        except Exception as error:  # the other jobs continue
             text = f"error: {error}" if isinstance(error, FacekpError) else traceback.format_exc()
             error_file.write_text(text, encoding="utf-8")
             log.error(text)
@@ -59,17 +60,17 @@ def one_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig], f
 
 
 class SweepReport(Callback):
-    """Hydra's callback that writes the report after the last job; failed jobs end it with 1."""
+    """Hydra callback that writes the report after the last job; exits with 1 if jobs failed."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
-        from facekp.visualization.reports.sweep import PAGE, write_sweep_report
+        from facekp.visualization.reports.sweep import write_sweep_report
 
         folder = Path(config.hydra.sweep.dir)
-        command = " ".join(["python", Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])
+        command = " ".join([program(), *map(shlex.quote, sys.argv[1:])])
         jobs = write_sweep_report(folder, command)
         print(f"sweep       {folder / 'sweep.csv'}")
-        print(f"report      {folder / PAGE}")
+        print(f"report      {folder / REPORT}")
         failed = jobs[jobs["status"] != "done"]
         if len(failed):
             names = ", ".join(sorted(failed["job"]))

@@ -1,1 +1,1 @@
-"""Foundations without torch: errors, geometry, landmark schemes, images, crops, files."""
+"""Foundations without torch: errors, geometry, landmark schemes, images, crops, files, devices."""

@@ -1,4 +1,4 @@
-"""GPUs: how many there are, and one for each job of a sweep."""
+"""GPUs: parsing `trainer.gpus`, counting them without torch, one GPU per job of a sweep."""
 
 from __future__ import annotations
 
@@ -6,24 +6,47 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from facekp.core.errors import ConfigError
 
 _claims: dict[str, IO[str]] = {}
 
 
+def requested_gpus(gpus: object) -> Sequence[int]:
+    """Indices that `trainer.gpus` asks for; for -1 only the first, as the number is unknown here.
+
+    Raises:
+        ConfigError: neither a number nor a list of indices.
+    """
+    several = isinstance(gpus, Sequence) and not isinstance(gpus, str)
+    numbers: list[Any] = list(gpus) if several else [gpus]  # type: ignore[call-overload]
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
+    if not numbers or not whole or (isinstance(gpus, int) and gpus < -1):
+        raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
+    if isinstance(gpus, int):
+        return range(1 if gpus == -1 else gpus)
+    return numbers
+
+
+def missing_gpu_error(gpus: object, found: int) -> ConfigError:
+    """The error for GPUs that are requested but not there."""
+    return ConfigError(
+        f"trainer.gpus={gpus}: there are {found} CUDA GPUs here; trainer.gpus=0 trains on the CPU"
+    )
+
+
 def may_have_gpu() -> bool:
-    """False where there is certainly no GPU, without asking torch (which takes seconds)."""
-    # Linux with NVIDIA, in Windows (WSL), on a Jetson, with AMD; elsewhere torch is to say.
+    """False where there is certainly no GPU; does not import torch, which takes seconds."""
+    # Linux with NVIDIA, in Windows (WSL), on a Jetson, with AMD; elsewhere torch decides.
     names = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "kfd")
     return os.name != "posix" or any(any(Path("/dev").glob(name)) for name in names)
 
 
 def gpu_count() -> int:
-    """CUDA GPUs that this process may use, at least 1, without asking torch (which takes seconds).
+    """CUDA GPUs visible to this process, at least 1; does not import torch, which takes seconds.
 
-    Where there is none, the job itself says so.
+    Where there is none, the job itself reports it.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
@@ -34,7 +57,7 @@ def gpu_count() -> int:
 def claim_gpu(names: Sequence[str]) -> int:
     """Index of a GPU that no other job of a sweep on this machine uses.
 
-    It stays this process's own until the process ends; asked again, the answer is the same.
+    The claim lasts until the process ends; a second call returns the same index.
 
     Args:
         names: what identifies each GPU to every process, e.g. its UUID.
@@ -42,7 +65,7 @@ def claim_gpu(names: Sequence[str]) -> int:
     Raises:
         ConfigError: all are taken.
     """
-    import fcntl  # not on Windows, nor do several jobs run there at once
+    import fcntl  # not on Windows, where jobs do not run in parallel either
 
     for index, name in enumerate(names):
         if name in _claims:

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each says where, what, and what to do about it."""
+"""Errors that a user can act on: each names the place, the problem and the remedy."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pathlib import Path
 
 
 class FacekpError(Exception):
-    """Base of every error that facekp raises on purpose; `train.py` prints it as one line."""
+    """Base class of all errors that facekp raises on purpose; printed by programs as one line."""
 
 
 class ConfigError(FacekpError):
-    """A setting that cannot work: the message names it and the remedy."""
+    """A setting that cannot work; the message names the setting and the remedy."""
 
 
 class DataError(FacekpError):
-    """Something is wrong with a data file.
+    """A problem with a data file.
 
     Args:
         path: the file.
         problem: what is wrong with it.
-        remedy: what the reader of the message can do.
-        line: line in the file, counted from 1, where there is one.
+        remedy: what the user can do about it.
+        line: line in the file, counted from 1, if known.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class DataError(FacekpError):
         place = f"{path}:{line}" if line is not None else f"{path}"
         super().__init__(f"{place}: {problem}" + (f"; {remedy}" if remedy else ""))
 
-    def __reduce__(self) -> tuple:  # data loader workers send their errors through pickle
+    def __reduce__(self) -> tuple:  # data loader workers pickle their errors
         return type(self), (self.path, self.problem, self.remedy, self.line)
 
 
-def leave_out(error: DataError, problems: list[DataError] | None) -> None:
-    """Add what is wrong with an entry, which is then left out; where none are kept, raise it."""
+def skip_or_raise(error: DataError, problems: list[DataError] | None) -> None:
+    """Append the error of a skipped entry to `problems`; raise it if `problems` is None."""
     if problems is None:
         raise error
     problems.append(error)

@@ -1,8 +1,10 @@
-"""Files that are whole or not there, whenever a process dies."""
+"""Atomic writes of files and folders, and bounded reads of small text files."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,16 +13,17 @@ from typing import IO
 from facekp.core.errors import DataError, FacekpError
 
 MAX_TEXT = 1_000_000
+"""Bytes of a text file with the points of one face."""
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
-    """A stream whose content becomes the file `path` when all of it is on the disk.
+def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary stream that replaces the file `path` once all of it is on the disk.
 
-    Until then, and when anything fails, the file is what it was.
+    Until then, and on any failure, the file keeps its previous content.
 
     Raises:
-        FacekpError: it cannot be written, e.g. because the disk is full.
+        FacekpError: the file cannot be written, e.g. because the disk is full.
     """
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -32,18 +35,24 @@ def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
         scratch.replace(path)
     except OSError as error:
         raise FacekpError(
-            f"{path} cannot be written ({error.strerror or error}); what was saved before is whole:"
-            " make room, or choose another runs_dir=, and resume"
+            f"{path} cannot be written ({error.strerror or error}); what was saved before is"
+            " intact: free some space, or choose another runs_dir=, and resume"
         ) from error
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def read_text(path: Path) -> str:
-    """A small text file of ASCII; what is none becomes a question mark.
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 text file atomically, see `atomic_write`."""
+    with atomic_write(path) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+def read_small_text(path: Path) -> str:
+    """A small ASCII text file; other characters become question marks.
 
     Raises:
-        DataError: it cannot be read, or is far too large for a face's points.
+        DataError: the file cannot be read, or has more than `MAX_TEXT` bytes.
     """
     try:
         if path.stat().st_size > MAX_TEXT:
@@ -53,7 +62,44 @@ def read_text(path: Path) -> str:
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole, see `written_whole`."""
-    with written_whole(path) as stream:
-        stream.write(text.encode("utf-8"))
+def make_folder(folder: Path) -> Path:
+    """Create a folder and its parents if missing.
+
+    Raises:
+        DataError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return folder
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """An empty scratch folder to fill, which becomes `folder` when the block ends without an error.
+
+    If several jobs fill the same folder at once, the first one to finish provides it.
+
+    Raises:
+        DataError: no folder can be created there.
+    """
+    make_folder(folder.parent)
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    except OSError as error:
+        raise _not_writable(folder.parent, error) from error
+    try:
+        yield scratch
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _not_writable(folder: Path, error: OSError) -> DataError:
+    remedy = "choose another (FACEKP_CACHE_DIR or dataset.cache_dir=, data_dir= of a download)"
+    return DataError(folder, f"cannot be written ({error.strerror})", remedy)

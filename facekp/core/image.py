@@ -1,4 +1,4 @@
-"""Pixels: reading a file, and the one warp that every image goes through."""
+"""Reading image files, downscaling, and the one warp that every image goes through."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from facekp.core.errors import DataError
-from facekp.core.geometry import Size, apply_map, compose, invert
+from facekp.core.geometry import Size, compose_affine, invert_affine, transform_points
 
 MAX_PIXELS = 120_000_000
-"""Larger images are refused before they are decoded: a small file can unpack to gigabytes."""
+"""Larger images are refused before decoding: a small file can unpack to gigabytes."""
 
 
 def image_size(path: str | Path) -> Size:
     """(height, width) of an image file, from its header alone.
 
     Raises:
-        DataError: no such file, no image, or more than `MAX_PIXELS`.
+        DataError: a missing file, not an image, or more than `MAX_PIXELS`.
     """
     with open_image(path) as image:
         return image.height, image.width
@@ -30,16 +30,16 @@ def image_size(path: str | Path) -> Size:
 def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
     """Image file as (H, W, 3) uint8 RGB.
 
-    Any mode is brought to 8-bit RGB: grey and palette are expanded, transparency is laid on white,
-    CMYK is converted, 16-bit values are scaled to 8 bits.
+    Any mode is converted to 8-bit RGB: grey and palette are expanded, transparent pixels are
+    blended with white, CMYK is converted, 16-bit values are scaled to 8 bits.
 
     Args:
         path: the file.
-        upright: turn the image as its EXIF tag says. Right for a user's photo; wrong for a data
-            set, whose points belong to the pixels as stored.
+        upright: apply the EXIF orientation. Right for a user's photo; wrong for a data set, whose
+            points refer to the pixels as stored.
 
     Raises:
-        DataError: no such file, no image, cut short, or more than `MAX_PIXELS`.
+        DataError: a missing or truncated file, not an image, or more than `MAX_PIXELS`.
     """
     with open_image(path) as image:
         try:
@@ -53,8 +53,8 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
             ) from error
 
 
-def frame_count(path: str | Path) -> int:
-    """How many images a file holds (pages, frames); `read_image` gives the first.
+def count_pages(path: str | Path) -> int:
+    """Number of images in a file (pages, frames); `read_image` reads the first.
 
     Raises:
         DataError: as `image_size`.
@@ -64,28 +64,33 @@ def frame_count(path: str | Path) -> int:
             return int(getattr(image, "n_frames", 1))
         except Exception as error:  # as in read_image
             problem = f"its pages cannot be counted ({error})"
-            raise DataError(path, problem, "replace or remove it") from error
+            raise DataError(path, problem, "replace or remove the file") from error
 
 
-def upright_map(path: str | Path) -> np.ndarray:
-    """Map (2, 3) from a file's pixels as stored to those of the upright image (EXIF orientation).
+def exif_transform(path: str | Path) -> np.ndarray:
+    """Transform (2, 3) from a file's pixels as stored to the upright image (EXIF orientation).
 
     Raises:
         DataError: as `image_size`.
     """
     with open_image(path) as image:
         try:
-            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         except Exception as error:  # as in read_image
             problem = f"its EXIF cannot be read ({error})"
-            raise DataError(path, problem, "save the image anew") from error
+            raise DataError(path, problem, "save the image again") from error
         width, height = image.size
-        if image.format == "TIFF" and turn in (5, 6, 7, 8):  # Pillow has turned it already
+        if image.format == "TIFF" and orientation in (
+            5,
+            6,
+            7,
+            8,
+        ):  # Pillow has transposed it already
             width, height = height, width
         right, bottom = width - 1.0, height - 1.0
     x, y = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
     from_right, from_bottom = [-1.0, 0.0, right], [0.0, -1.0, bottom]
-    # EXIF 2.32, tag 0x0112: where the stored picture's first row and column belong.
+    # EXIF 2.32, tag 0x0112: where the stored image's first row and column belong.
     rows = {
         2: (from_right, y),
         3: (from_right, from_bottom),
@@ -95,37 +100,39 @@ def upright_map(path: str | Path) -> np.ndarray:
         7: (from_bottom, from_right),
         8: (y, from_right),
     }
-    return np.array(rows.get(turn, (x, y)))
+    return np.array(rows.get(orientation, (x, y)))
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """An image file of a kind that is read here, not yet decoded.
+    """Open an image file in a supported format; its pixels are not decoded yet.
 
     Raises:
         DataError: as `image_size`.
     """
     try:
         with warnings.catch_warnings():
-            # MAX_PIXELS is our own bound on the same danger.
+            # MAX_PIXELS bounds the same danger.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path, formats=_formats())
     except FileNotFoundError as error:
         raise DataError(path, "no such image", "check the path and the data set") from error
     except Image.DecompressionBombError as error:
         problem = f"more than {MAX_PIXELS:,} pixels ({error})"
-        raise DataError(path, problem, "scale it down first") from error
+        raise DataError(path, problem, "downscale it first") from error
     except Exception as error:  # as in read_image
-        raise DataError(path, f"not a readable image ({error})", "replace or remove it") from error
+        raise DataError(
+            path, f"not a readable image ({error})", "replace or remove the file"
+        ) from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         image.close()
-        raise DataError(path, f"{size} is more than {MAX_PIXELS:,} pixels", "scale it down first")
+        raise DataError(path, f"{size} is more than {MAX_PIXELS:,} pixels", "downscale it first")
     return image
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Pillow's names of what is read: not those, as EPS, that another program is run for."""
+    """Pillow's names of the supported formats; none, such as EPS, that runs another program."""
     Image.init()
     named = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
     return tuple(name for name in named if name in Image.OPEN)
@@ -153,28 +160,28 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
     return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
 
 
-def shrink_factor(matrix: np.ndarray) -> int:
-    """Whole number by which a photo may be box-averaged before it is warped by a map (2, 3)."""
+def downscale_factor(matrix: np.ndarray) -> int:
+    """Integer factor by which a photo may be averaged before it is warped by `matrix` (2, 3)."""
     scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     return max(1, int(1 / scale + 1e-6))
 
 
-def shrink(
+def downscale(
     image: np.ndarray, factor: int, roi: np.ndarray, channels: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a photo inside `roi`, averaged over `factor x factor` pixels.
+    """The part of a photo inside `roi`, averaged over blocks of `factor x factor` pixels.
 
-    The blocks start at multiples of `factor` in the photo, whatever the roi, so a part that was
-    shrunk and kept gives the very pixels that the whole photo would.
+    The blocks start at multiples of `factor` in the photo whatever the roi, so that a cached part
+    gives exactly the pixels that the whole photo would.
 
     Args:
         image: (H, W) or (H, W, C) uint8.
         factor: at least 1.
-        roi: box (4,); it is cut to the image.
-        channels: 1 or 3 to have the part grey or RGB; None leaves it as it is.
+        roi: box (4,); clipped to the image.
+        channels: 1 or 3 converts to grey or RGB; None keeps the channels.
 
     Returns:
-        The small image and the map (2, 3) from the photo to it.
+        The small image and the transform (2, 3) from the photo to it.
     """
     height, width = image.shape[:2]
     limit = np.array([width, height])
@@ -194,41 +201,41 @@ def shrink(
     return part, np.column_stack([np.eye(2) / factor, offset])
 
 
-def seen_box(matrix: np.ndarray, size: Size, margin: float) -> np.ndarray:
-    """Box (4,) around what a view of `size` through a map (2, 3) sees of the photo.
+def source_region(matrix: np.ndarray, size: Size, margin: float) -> np.ndarray:
+    """Box (4,) around the region of a photo that a warp to `size` reads.
 
     Args:
-        matrix: map from the photo to the view.
-        size: (height, width) of the view.
+        matrix: transform (2, 3) from the photo to the output.
+        size: (height, width) of the output.
         margin: pixels of the photo added on each side.
     """
     height, width = size
     corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=float)
-    seen = apply_map(invert(matrix), corners)
-    return np.concatenate([seen.min(axis=0) - margin, seen.max(axis=0) + margin])
+    corners = transform_points(invert_affine(matrix), corners)
+    return np.concatenate([corners.min(axis=0) - margin, corners.max(axis=0) + margin])
 
 
 def warp(
     image: np.ndarray, matrix: np.ndarray, size: Size, channels: int | None = None
 ) -> np.ndarray:
-    """The network's view of a photo: the only place where facekp resamples an image.
+    """Warp a photo to a network's input: the only place where facekp resamples images for one.
 
-    Bilinear, after a box average where the map shrinks by two or more (no aliasing); black where
-    the view leaves the photo.
+    Bilinear, after averaging blocks where the transform shrinks by two or more (no aliasing); black
+    outside the photo.
 
     Args:
         image: (H, W) or (H, W, C) uint8.
-        matrix: map (2, 3) from the photo to the view.
-        size: (height, width) of the view.
-        channels: 1 or 3 to have the view grey or RGB; None leaves it as it is.
+        matrix: transform (2, 3) from the photo to the output.
+        size: (height, width) of the output.
+        channels: 1 or 3 converts to grey or RGB; None keeps the channels.
 
     Returns:
         (height, width) or (height, width, C) uint8.
     """
-    factor = shrink_factor(matrix)
+    factor = downscale_factor(matrix)
     if factor > 1 or channels is not None:
-        image, to_small = shrink(image, factor, seen_box(matrix, size, factor), channels)
-        matrix = compose(matrix, invert(to_small))
+        image, to_small = downscale(image, factor, source_region(matrix, size, factor), channels)
+        matrix = compose_affine(matrix, invert_affine(to_small))
     return cv2.warpAffine(
         image,
         matrix,

@@ -1,1 +1,4 @@
-"""Files in: one reader a format, the data set and its cache, a data module for each data set."""
+"""Data: annotation formats, data sets, data modules, splits, cache, augmentation, audit.
+
+A new data set is a `FaceDataModule` in a module of its own here, and a file in `conf/dataset/`.
+"""

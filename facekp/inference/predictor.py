@@ -1,185 +1,124 @@
-"""A trained network put to use: photos in, faces with keypoints out."""
+"""The predictor: photos in, faces with keypoints out."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import torch
 
-from facekp.models.checkpoint import MAX_SIDE, load_network
-from facekp.data.cache import surroundings
-from facekp.data.dataset import View
-from facekp.inference.detectors import EXTENTS, Detector, DlibDetector, WholeImage, check_boxes
+from facekp.core.crop import PartOfImage, crop_with_context
+from facekp.core.description import NetworkDescription
 from facekp.core.errors import ConfigError, DataError
-from facekp.core.geometry import (
-    apply_map,
-    box_of_points,
-    compose,
-    denormalize_points,
-    invert,
-    place_box,
-    turned,
-    whole_image_box,
-)
-from facekp.core.image import read_image, to_channels, warp
-from facekp.core.landmarks import SCHEMES, LandmarkScheme
-from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
-from facekp.models.bundled import located
-
-Forward = Callable[[np.ndarray], np.ndarray]
-"""Views (B, C, H, W) uint8 to normalised keypoints (B, K, 2)."""
+from facekp.core.geometry import apply_box_prior, check_boxes, image_box
+from facekp.core.image import read_image, to_channels
+from facekp.inference.backends import Backend, load_backend
+from facekp.inference.detectors import BOX_PRIORS, Detector, DlibDetector, WholeImage
+from facekp.inference.tta import check_passes, flip_test, predict_passes
+from facekp.models.bundled import resolve_checkpoint
 
 Photo = str | Path | np.ndarray
-
-MAX_SCALE = 100.0
-"""Of a network's face boxes: a stranger's file could ask for all memory."""
-TURNS = (0.0, 8.0, -8.0, 16.0, -16.0)
-"""Degrees by which a face's second to sixth look is turned."""
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A face that was found.
+    """A detected face with its keypoints.
 
     Args:
-        bbox: (4,) `xyxy` in pixels of the photo, as the detector or the caller gave it.
+        bbox: (4,) `xyxy` in pixels of the photo, from the detector or the caller.
         keypoints: (K, 2) `xy` in pixels of the photo.
-        score: of the detector; 1 for a given box.
-        box_kind: what the box is, see `Detector.kind`.
+        score: of the detector; 1 for a box of the caller.
+        box_source: what the box is, see `Detector.name`.
     """
 
     bbox: np.ndarray
     keypoints: np.ndarray
     score: float
-    box_kind: str
+    box_source: str
 
 
 class Predictor:
-    """Finds the keypoints of every face in a photo.
+    """Finds the keypoints of all faces in a photo.
 
         predictor = Predictor.load()
         for face in predictor("photo.jpg"):
             print(face.bbox, face.keypoints, face.score)
 
     Args:
-        forward: the network.
-        description: what its checkpoint says of it.
-        detector: called when faces are first to be found; gives the detector.
-        mirror: average with the mirrored view's points.
-        looks: how often each face is looked at; from the second time on framed by the points found
-            so far, not by its box, from the third on turned a little. The mean counts; at most 6.
-        batch_size: most faces that go through the network at once.
+        backend: runs the network.
+        description: of the network.
+        detector: makes the face detector; called when faces are first to be detected.
+        flip_test: average with the points of the mirrored crop.
+        tta_passes: passes per face, at most 6; the mean counts. From the second on the box comes
+            from the points found so far, from the third on the crop is rotated.
+        batch_size: faces per forward pass, at most.
         name: of the network, for messages.
 
     Raises:
-        ConfigError: a description that is not whole; `mirror` for points whose partners the
-            network does not know; several looks by a network that takes whole images.
+        ConfigError: a setting out of range; a flip test for points whose counterparts the network
+            does not predict; several passes for a network that takes whole images.
     """
 
     def __init__(
         self,
-        forward: Forward,
-        description: dict[str, Any],
+        backend: Backend,
+        description: NetworkDescription,
         detector: Callable[[], Detector] = DlibDetector,
-        mirror: bool = False,
-        looks: int = 1,
+        flip_test: bool = False,
+        tta_passes: int = 1,
         batch_size: int = 64,
         name: str = "the network",
     ) -> None:
-        self.forward, self.description, self.name = forward, description, name
+        self.backend, self.description, self.name = backend, description, name
         self._make_detector = detector
         self._detector: Detector | None = None
-        if not isinstance(mirror, bool):
-            raise ConfigError(f"mirror={mirror}: give true or false")
-        for setting, number in (("looks", looks), ("batch_size", batch_size)):
+        if not isinstance(flip_test, bool):
+            raise ConfigError(f"flip_test={flip_test}: give true or false")
+        for setting, number in (("tta_passes", tta_passes), ("batch_size", batch_size)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ConfigError(f"{setting}={number}: give a whole number, at least 1")
-        if looks > 1 + len(TURNS):
-            raise ConfigError(f"looks={looks}: at most {1 + len(TURNS)}, more show nothing new")
-        self.mirror, self.looks, self.batch_size = mirror, looks, batch_size
-        try:
-            view = description["view"]
-            height, width = view["size"]
-            self.view = View(
-                (int(height), int(width)),
-                int(view["channels"]),
-                float(view["box_scale"]),
-                bool(view["square"]),
+        check_passes(tta_passes)
+        self.flip_test, self.tta_passes, self.batch_size = flip_test, tta_passes, batch_size
+        self.scheme, self.crop = description.scheme, description.crop
+        self.points = list(description.points)
+        self._flip_order = description.flip_order if flip_test else None
+        if flip_test and self._flip_order is None:
+            raise ConfigError("flip_test=true: the network does not predict both points of a pair")
+        whole_image = description.box_source == WholeImage.name
+        if tta_passes > 1 and (whole_image or np.ptp(description.mean_shape, axis=0).min() <= 0.05):
+            raise ConfigError(
+                f"tta_passes={tta_passes}: the network's points do not determine a face box"
             )
-            self.scheme: LandmarkScheme = SCHEMES[description["scheme"]]
-            self.points = [int(point) for point in description["points"]]
-            self.box_kind = str(description["box_kind"])
-            self.framing = np.array(description["framing"], dtype=float).reshape(4)
-            self.mean_shape = np.array(description["mean_shape"], dtype=float).reshape(-1, 2)
-            self._check_description()
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"{name}: its description is not whole: {error!r}") from error
-        partners = [int(self.scheme.partners[point]) for point in self.points]
-        if mirror and set(partners) != set(self.points):
-            raise ConfigError("mirror=true: the network does not know each point's partner")
-        self._swap = [self.points.index(p) for p in partners] if mirror else []
-        framed = self.box_kind != WholeImage.kind and np.ptp(self.mean_shape, axis=0).min() > 0.05
-        if looks > 1 and not framed:
-            raise ConfigError(f"looks={looks}: the network's points do not say where a face is")
-
-    def _check_description(self) -> None:
-        view = self.view
-        numbers = [*self.framing, *self.mean_shape.ravel(), view.box_scale]
-        if (
-            not 1 <= min(view.size) <= max(view.size) <= MAX_SIDE
-            or view.channels not in (1, 3)
-            or not np.isfinite(numbers).all()
-            or not 0 < view.box_scale <= MAX_SCALE
-            or len(self.mean_shape) != len(self.points)
-            or not set(self.points) <= set(range(self.scheme.count))
-        ):
-            raise ValueError(f"{view}, points {self.points}")
 
     @classmethod
     def load(
         cls,
         path: str | Path = "ibug68",
         detector: Callable[[], Detector] = DlibDetector,
-        mirror: bool = False,
-        looks: int = 1,
+        flip_test: bool = False,
+        tta_passes: int = 1,
         batch_size: int = 64,
         device: str = "cpu",
     ) -> Predictor:
         """Predictor of a checkpoint (`.ckpt`) or of an exported network (`.onnx`).
 
         Args:
-            path: the file, or the name of a network that comes along, see `facekp.models.bundled`.
+            path: the file, or the name of a bundled network, see `facekp.models.bundled`.
             detector: see the class.
-            mirror: see the class.
-            looks: see the class.
+            flip_test: see the class.
+            tta_passes: see the class.
             batch_size: see the class.
             device: where a checkpoint's network runs, as torch names it.
 
         Raises:
-            DataError: no such file, or not a file of facekp.
-            ConfigError: the file describes something that facekp does not build.
+            DataError: a missing file, or not a file of facekp.
+            ConfigError: see the class and `load_backend`.
         """
-        path = located(path)
-        if path.suffix.lower() == ".onnx":
-            if device != "cpu":
-                raise ConfigError(f"device={device}: an .onnx runs on the cpu here; give the .ckpt")
-            forward, description = _load_onnx(path)
-        else:
-            network, description = load_network(path)
-            try:
-                network = network.to(device)
-            except (RuntimeError, AssertionError) as error:
-                reason = str(error).splitlines()[0]
-                raise ConfigError(
-                    f"device={device}: {reason}; device=cpu works everywhere"
-                ) from error
-            forward = _torch_forward(network.eval(), device)
-        return cls(forward, description, detector, mirror, looks, batch_size, str(path))
+        backend, description = load_backend(path, device)
+        name = str(resolve_checkpoint(path))
+        return cls(backend, description, detector, flip_test, tta_passes, batch_size, name)
 
     @property
     def detector(self) -> Detector:
@@ -190,26 +129,26 @@ class Predictor:
 
     @overload
     def __call__(
-        self, photos: Photo, boxes: np.ndarray | None = None, box_kind: str = DlibDetector.kind
+        self, photos: Photo, boxes: np.ndarray | None = None, box_source: str = DlibDetector.name
     ) -> list[Face]: ...
     @overload
     def __call__(
         self,
         photos: list[Photo] | list[np.ndarray],
         boxes: Sequence[np.ndarray | None] | None = None,
-        box_kind: str = DlibDetector.kind,
+        box_source: str = DlibDetector.name,
     ) -> list[list[Face]]: ...
-    def __call__(self, photos: Any, boxes: Any = None, box_kind: str = DlibDetector.kind) -> Any:
-        """Faces of a photo, or of each of a list.
+    def __call__(self, photos: Any, boxes: Any = None, box_source: str = DlibDetector.name) -> Any:
+        """Faces of a photo, or of each photo of a list.
 
         Args:
             photos: path, or (H, W, 3) RGB or (H, W) grey uint8 array, or a list of these.
-            boxes: (N, 4) face boxes `xyxy` for a photo, in place of the detector's, or a list of
-                them; they may leave the photo. None asks the detector.
-            box_kind: what the given boxes are, see `Detector.kind`.
+            boxes: (N, 4) face boxes `xyxy` of a photo in place of the detector's, or a list of
+                them; they may extend beyond the photo. None: detect faces.
+            box_source: what the given boxes are, see `Detector.name`.
 
         Raises:
-            DataError: a photo that cannot be read, or a box that lies outside it.
+            DataError: a photo that cannot be read, or a box outside it.
             ConfigError: neither photos nor boxes as above.
         """
         single = isinstance(photos, str | Path | np.ndarray)
@@ -217,62 +156,68 @@ class Predictor:
             photos, boxes = [photos], [boxes]
         if not isinstance(photos, list | tuple):
             raise ConfigError(f"photos: give a path, an array or a list, not {type(photos)}")
-        given = boxes if boxes is not None else [None] * len(photos)
-        if len(given) != len(photos):
-            raise ConfigError(f"boxes: {len(given)} entries for {len(photos)} photos")
-        if box_kind not in EXTENTS:
-            raise ConfigError(f"box_kind={box_kind}: choose one of {', '.join(EXTENTS)}")
-        images, places, scores, kinds = [], [], [], []
-        for photo, its_boxes in zip(photos, given, strict=True):
+        known = boxes if boxes is not None else [None] * len(photos)
+        if len(known) != len(photos):
+            raise ConfigError(f"boxes: {len(known)} entries for {len(photos)} photos")
+        if box_source not in BOX_PRIORS:
+            raise ConfigError(f"box_source={box_source}: choose one of {', '.join(BOX_PRIORS)}")
+        images, detections = [], []
+        for photo, its_boxes in zip(photos, known, strict=True):
             image = _as_rgb(photo)
             if its_boxes is None:
-                found, score = self.detector(image)
-                kind = self.detector.kind
+                found, scores = self.detector(image)
+                source = self.detector.name
             else:
-                found, kind = _checked_boxes(its_boxes, photo, image), box_kind
-                score = np.ones(len(found))
-            images.append((image, [self.face_box(box, kind) for box in found]))
-            places.append(found)
-            scores.append(score)
-            kinds.append(kind)
-        keypoints = iter(self.locate((image, box) for image, own in images for box in own))
+                found, source = _checked_boxes(its_boxes, photo, image), box_source
+                scores = np.ones(len(found))
+            images.append((image, [self.training_box(box, source) for box in found]))
+            detections.append((found, scores, source))
+        pairs = ((image, box) for image, own in images for box in own)
+        keypoints = iter(self.predict_boxes(pairs))
         faces = [
-            [Face(b, next(keypoints), float(s), kind) for b, s in zip(found, score, strict=True)]
-            for found, score, kind in zip(places, scores, kinds, strict=True)
+            [Face(b, next(keypoints), float(s), source) for b, s in zip(found, scores, strict=True)]
+            for found, scores, source in detections
         ]
         return faces[0] if single else faces
 
-    def face_box(self, box: np.ndarray, kind: str) -> np.ndarray:
-        """A face box (4,) of some kind, framed as the network's training data frames its faces.
+    def training_box(self, box: np.ndarray, box_source: str) -> np.ndarray:
+        """A face box (4,) converted to the convention of the network's training data.
 
-        A box of the training data's own kind, or of the whole image, is taken as it is.
+        Boxes of the same source, and whole images, are returned unchanged.
         """
-        if kind in (self.box_kind, WholeImage.kind):
+        if box_source in (self.description.box_source, WholeImage.name):
             return box
-        extent = EXTENTS[kind] if kind in EXTENTS else np.array(self.detector.extent)
-        return place_box(place_box(box, extent), self.framing)
+        prior = BOX_PRIORS.get(box_source)
+        if prior is None:
+            prior = np.array(self.detector.box_prior)
+        return apply_box_prior(apply_box_prior(box, prior), self.description.box_prior)
 
-    def locate(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-        """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches."""
+    def predict_boxes(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+        """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches.
+
+        Raises:
+            ConfigError: the network outputs anything but finite points.
+        """
         results: list[np.ndarray] = []
-        parts: list[tuple[np.ndarray, np.ndarray]] = []
+        parts: list[PartOfImage] = []
         boxes: list[np.ndarray] = []
 
         def flush() -> None:
-            if not boxes:
-                return
-            found = [self._look(parts, boxes)]
-            while len(found) < self.looks:
-                mean = np.mean(found, axis=0)
-                frames = [self._frame(p, box) for p, box in zip(mean, boxes, strict=True)]
-                found.append(self._look(parts, frames, TURNS[len(found) - 1]))
-            results.extend(np.mean(found, axis=0))
-            parts.clear()
-            boxes.clear()
+            if boxes:
+                prior = self.description.box_prior
+                results.extend(
+                    predict_passes(
+                        self.predict_crops, self.crop, prior, parts, boxes, self.tta_passes
+                    )
+                )
+                parts.clear()
+                boxes.clear()
 
         for photo, box in faces:
-            # All that later looks may see of the photo, which itself need not be kept.
-            part, to_part = surroundings(photo, self.view.frame(box), self.view.map(box))
+            # All that later passes can read, so that the photo itself need not be kept.
+            part, to_part = crop_with_context(
+                photo, self.crop.expand(box), self.crop.transform(box)
+            )
             parts.append((part.copy(), to_part))
             boxes.append(box)
             if len(boxes) == self.batch_size:
@@ -280,91 +225,28 @@ class Predictor:
         flush()
         return results
 
-    def _frame(self, points: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """The box (4,) that points (K, 2) suggest; the given one where they have run together."""
-        extent = box_of_points(points)
-        side = (extent[2:] - extent[:2]).mean()
-        whole = np.isfinite(side) and side > 0.2 * (box[2:] - box[:2]).mean()
-        return place_box(extent, self.framing) if whole else box
-
-    def _look(
-        self,
-        parts: Sequence[tuple[np.ndarray, np.ndarray]],
-        boxes: Sequence[np.ndarray],
-        degrees: float = 0.0,
-    ) -> np.ndarray:
-        """Keypoints (B, K, 2) in photo pixels, of parts of photos with the maps to them."""
-        maps = np.array([turned(self.view.map(box), self.view.size, degrees) for box in boxes])
-        views = []
-        for (part, to_part), matrix in zip(parts, maps, strict=True):
-            to_view = compose(matrix, invert(to_part))
-            view = warp(part, to_view, self.view.size, self.view.channels)
-            views.append(view[None] if view.ndim == 2 else view.transpose(2, 0, 1))
-        normalised = self.keypoints_of_views(np.stack(views))
-        return apply_map(invert(maps), denormalize_points(normalised.astype(float), self.view.size))
-
-    def keypoints_of_views(self, views: np.ndarray) -> np.ndarray:
-        """Normalised keypoints (B, K, 2) of views (B, C, H, W) uint8.
+    def predict_crops(self, crops: np.ndarray) -> np.ndarray:
+        """Normalised keypoints (B, K, 2) of crops (B, C, H, W) uint8, flip test included.
 
         Raises:
-            ConfigError: the network answers anything else, e.g. what is no number.
+            ConfigError: the network outputs anything but finite points.
         """
-        points = self._points(views)
-        if self.mirror:
-            other = self._points(np.ascontiguousarray(views[..., ::-1]))[:, self._swap]
-            points = (points + other * (-1, 1) + (1, 0)) / 2
-        return points
+        if self._flip_order is None:
+            return self._run(crops)
+        return flip_test(self._run, self._flip_order)(crops)
 
-    def _points(self, views: np.ndarray) -> np.ndarray:
-        points = self.forward(views)
-        if points.shape != (len(views), len(self.points), 2) or not np.isfinite(points).all():
+    def _run(self, crops: np.ndarray) -> np.ndarray:
+        points = self.backend(crops)
+        if points.shape != (len(crops), len(self.points), 2) or not np.isfinite(points).all():
             raise ConfigError(
-                f"{self.name}: its answer is not the points that it describes; give another "
+                f"{self.name}: its output is not the points that it describes; give another "
                 "checkpoint"
             )
         return points
 
 
-def _torch_forward(network: KeypointNetwork, device: str) -> Forward:
-    network = network.to(memory_format=torch.channels_last)  # else every call turns the weights
-
-    def forward(views: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            images = torch.from_numpy(views).to(device).to(memory_format=torch.channels_last)
-            return network(to_network(images)).float().cpu().numpy()
-
-    return forward
-
-
-def _load_onnx(path: Path) -> tuple[Forward, dict[str, Any]]:
-    remedy = "export a checkpoint with predict.py task=export"
-    if not path.is_file():
-        raise DataError(path, "no such file", remedy)
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ConfigError(
-            f"{path}: needs the export extra: pip install 'facekp[export]'"
-        ) from error
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        description = json.loads(session.get_modelmeta().custom_metadata_map[CHECKPOINT_KEY])
-        name = session.get_inputs()[0].name
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise DataError(path, "not a network that facekp exported", remedy) from error
-
-    def forward(views: np.ndarray) -> np.ndarray:
-        try:
-            return np.asarray(session.run(None, {name: views})[0])
-        except Exception as error:  # as above
-            problem = f"its network does not run ({str(error).splitlines()[0][:200]})"
-            raise DataError(path, problem, remedy) from error
-
-    return forward, description
-
-
 def _checked_boxes(boxes: Any, photo: Photo, image: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4) of a photo; they must touch it."""
+    """Boxes (N, 4) of a photo; they must overlap it."""
     try:
         found = np.asarray(boxes, dtype=float)
         found = found.reshape(-1, 4) if found.size in (0, 4) else found
@@ -373,8 +255,8 @@ def _checked_boxes(boxes: Any, photo: Photo, image: np.ndarray) -> np.ndarray:
         check_boxes(found)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"boxes: not (N, 4) left, top, right, bottom: {error}") from error
-    frame = whole_image_box(image.shape[:2])
-    outside = (found[:, 2:] <= frame[:2]).any(axis=1) | (found[:, :2] >= frame[2:]).any(axis=1)
+    whole = image_box(image.shape[:2])
+    outside = (found[:, 2:] <= whole[:2]).any(axis=1) | (found[:, :2] >= whole[2:]).any(axis=1)
     if outside.any():
         name = photo if isinstance(photo, str | Path) else "array"
         problem = f"the box {found[outside][0].tolist()} lies outside the photo"
@@ -398,7 +280,7 @@ def _as_rgb(photo: Photo) -> np.ndarray:
     ):
         raise DataError(
             "array",
-            f"{photo.dtype} {photo.shape} is no photo",
+            f"{photo.dtype} {photo.shape} is not a photo",
             "give (H, W, 3) RGB or (H, W) uint8",
         )
     return to_channels(photo if photo.ndim == 2 else photo[..., :3], 3)

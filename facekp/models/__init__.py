@@ -1,4 +1,4 @@
-"""Networks: images in, normalised keypoints out; they know nothing of Lightning or Hydra.
+"""Networks: images in, normalised keypoints out; plain modules without Lightning or Hydra.
 
-A new one is a `KeypointNetwork` in a file of its own here, and a file in `conf/model/`.
+A new network is a `KeypointNetwork` in a module of its own here, and a file in `conf/model/`.
 """

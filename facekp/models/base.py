@@ -1,4 +1,4 @@
-"""What every network here is."""
+"""What all networks share: the base class, and the scaling of their input."""
 
 from __future__ import annotations
 
@@ -7,33 +7,30 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-CHECKPOINT_KEY = "facekp"
-"""Entry of a checkpoint that says what the network is; plain containers only."""
 
-
-def to_network(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 images (B, C, H, W) to floats in [-0.5, 0.5], as every network here expects them."""
+def normalize_images(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 images (B, C, H, W) to floats in [-0.5, 0.5], as every network expects them."""
     return images.to(dtype).div_(255).sub_(0.5)
 
 
 class KeypointNetwork(nn.Module, ABC):
     """Images (B, C, H, W) float in [-0.5, 0.5] in, normalised keypoints (B, K, 2) out.
 
-    A network's constructor takes `num_keypoints` and the settings of its file in `conf/model/`.
+    A network's constructor takes `num_keypoints` and the settings in its file in `conf/model/`.
     """
 
     @abstractmethod
-    def start_at(self, keypoints: Tensor) -> None:
+    def init_output_bias(self, keypoints: Tensor) -> None:
         """Bias the output to a mean shape (K, 2), normalised, before training.
 
-        From anywhere else the first epochs only learn where faces are on average.
+        Otherwise the first epochs only learn where faces are on average.
         """
 
 
 class CoordinateLinear(nn.Linear):
     """A linear layer that stays in float32 where the rest runs in a lower precision.
 
-    The 8 bits of bfloat16 would put a point on a grid of 1/256 of the image.
+    The 8 bits of bfloat16 would round points to a grid of 1/256 of the image.
     """
 
     def forward(self, features: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from facekp.models.base import CoordinateLinear, KeypointNetwork
 from facekp.models.pooling import make_pool
 
 MAX_LAYERS = 64
-"""Of each kind: a stranger's checkpoint could ask for a million."""
+"""Convolutional or fully connected; a stranger's checkpoint could ask for a million."""
 
 
 class ConvNet(KeypointNetwork):
@@ -24,14 +24,14 @@ class ConvNet(KeypointNetwork):
         input_size: (height, width).
         in_channels: C.
         channels: output channels of each convolution.
-        kernel_sizes: of each convolution; one number for all.
-        paddings: of each convolution; one number for all.
-        pool_after: numbers, from 1, of the convolutions that a pool follows.
+        kernel_sizes: of each convolution, or one number for all.
+        paddings: of each convolution, or one number for all.
+        pool_after: numbers, from 1, of the convolutions that are followed by a pool.
         pool: `max`, `blur` or `max_blur`, see `make_pool`.
         pool_size: of the max-pool.
         hidden: widths of the fully connected layers before the last.
-        hidden_relu: follow these with a ReLU; without it a narrow one is a linear model of shape.
-        sigmoid: squash the output into (0, 1); a point outside the crop then cannot be reached.
+        hidden_relu: follow these with a ReLU; a narrow layer without it is a linear shape model.
+        sigmoid: squash the output into (0, 1); it then cannot reach a point outside the crop.
 
     Raises:
         ValueError: lists of different lengths, or an input too small for the layers.
@@ -69,7 +69,7 @@ class ConvNet(KeypointNetwork):
         ):
             layers.append(nn.Conv2d(width, out, kernel, padding=padding))
             pools = [make_pool(pool, out, pool_size)] if number in pool_after else []
-            # A max-pool and a ReLU give the same in either order; behind the pool it is cheaper.
+            # Max-pool and ReLU commute; the ReLU is cheaper after the pool.
             relu = nn.ReLU(inplace=True)
             layers += [*pools, relu] if pool == "max" else [relu, *pools]
             width = out
@@ -84,7 +84,7 @@ class ConvNet(KeypointNetwork):
         self.head = nn.Sequential(*head)
 
     def _flat_size(self, input_size: Sequence[int], in_channels: int) -> int:
-        try:  # shapes alone: a large input would take its memory
+        try:  # shapes only, without memory for a large input
             features = copy.deepcopy(self.features).to("meta")
             return features(torch.zeros(1, in_channels, *input_size, device="meta")).numel()
         except RuntimeError as error:
@@ -94,7 +94,7 @@ class ConvNet(KeypointNetwork):
                 "kernels or more padding"
             ) from error
 
-    def start_at(self, keypoints: Tensor) -> None:
+    def init_output_bias(self, keypoints: Tensor) -> None:
         """Set the last layer's bias to a mean shape (K, 2), normalised."""
         squashed = isinstance(self.head[-1], nn.Sigmoid)
         last = self.head[-2] if squashed else self.head[-1]

@@ -1,8 +1,9 @@
-"""One heatmap a point, and its centre of mass as the point."""
+"""Heatmap network: one heatmap per point, whose centre of mass is the point."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,32 +13,36 @@ from facekp.models.base import KeypointNetwork
 from facekp.models.residual import ResidualBlock, ResidualTrunk
 
 STRIDE = 4
-"""Pixels of the input a cell of a heatmap."""
+"""Pixels of the input per heatmap cell."""
 MAX_BLOCKS = 64
-"""At each scale: a stranger's checkpoint could ask for a million."""
+"""At each scale; a stranger's checkpoint could ask for a million."""
 SPREAD = 0.15
-"""Standard deviation of the bells that training starts from, in sides of the input."""
+"""Standard deviation of the initial heatmaps' Gaussians, in sides of the input."""
 
 
 class HeatmapNet(KeypointNetwork):
-    """Residual trunk, top-down path to a quarter of the input's size, a heatmap a point.
+    """A trunk, a top-down path to a quarter of the input's size, and one heatmap per point.
 
-    A softmax makes each heatmap a distribution, whose mean is the point: no peak is picked, so it
-    is as fine as a number can be, and the loss is on the points themselves (X. Sun et al.,
-    "Integral human pose regression", ECCV 2018). The top-down path is that of T.-Y. Lin et al.,
-    "Feature pyramid networks for object detection", CVPR 2017.
+    A softmax makes each heatmap a distribution, whose mean is the point: no peak is picked, so the
+    result is not quantised, and the loss is on the points themselves (X. Sun et al., "Integral
+    human pose regression", ECCV 2018). The top-down path is that of T.-Y. Lin et al., "Feature
+    pyramid networks for object detection", CVPR 2017.
 
     Args:
         num_keypoints: K.
-        input_size: (height, width), each a multiple of 4 * 2 ** (scales - 1).
+        input_size: (height, width), each a multiple of the trunk's coarsest stride.
         in_channels: C.
-        widths: channels of the trunk at each scale, the first at a quarter of the input's size.
+        widths: channels of the residual trunk at each scale, the first at 1/4 of the input's size.
         blocks: residual blocks at each scale.
         head_width: channels of the top-down path.
-        margin: cells of each heatmap beyond each side of the input: a point may lie outside it.
+        margin: heatmap cells beyond each side of the input: a point may lie outside it.
+        trunk: name of a timm backbone in place of the residual trunk, which then needs no `widths`
+            and `blocks`; None: the residual trunk.
+        pretrained: start the timm backbone from its published weights, which timm downloads.
 
     Raises:
-        ValueError: an input size that the scales do not divide, or lists of different lengths.
+        ValueError: an input size that the scales do not divide, lists of different lengths, or an
+            unknown backbone.
     """
 
     def __init__(
@@ -49,27 +54,26 @@ class HeatmapNet(KeypointNetwork):
         blocks: Sequence[int],
         head_width: int,
         margin: int,
+        trunk: str | None = None,
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
-        if len(widths) != len(blocks) or not 1 <= min(blocks) <= max(blocks) <= MAX_BLOCKS:
-            raise ValueError(
-                f"widths={list(widths)}, blocks={list(blocks)}: a number each a scale, of blocks "
-                f"at most {MAX_BLOCKS}"
-            )
-        if widths[0] < 16:  # below, oneDNN crashes in the backward pass of the stem
-            raise ValueError(f"widths={list(widths)}: the first must be at least 16")
-        coarsest = STRIDE * 2 ** (len(widths) - 1)
+        self.trunk: nn.Module
+        if trunk is None:
+            self.trunk, channels = _residual_trunk(in_channels, widths, blocks), list(widths)
+        else:
+            self.trunk, channels = _timm_trunk(trunk, in_channels, pretrained)
+        coarsest = STRIDE * 2 ** (len(channels) - 1)
         if any(side % coarsest for side in input_size):
             size = "x".join(map(str, input_size))
             raise ValueError(
-                f"input_size={size}: {len(widths)} scales need multiples of {coarsest}"
+                f"input_size={size}: {len(channels)} scales need multiples of {coarsest}"
             )
-        self.trunk = ResidualTrunk(in_channels, widths, blocks)
-        self.lateral = nn.ModuleList(nn.Conv2d(width, head_width, 1) for width in widths)
-        self.merge = nn.ModuleList(ResidualBlock(head_width, head_width) for _ in widths[:-1])
+        self.lateral = nn.ModuleList(nn.Conv2d(width, head_width, 1) for width in channels)
+        self.merge = nn.ModuleList(ResidualBlock(head_width, head_width) for _ in channels[:-1])
         self.heatmaps = nn.Conv2d(head_width, num_keypoints, 3, padding=1)
         for parameter in self.heatmaps.parameters():
-            nn.init.zeros_(parameter)  # the prior alone decides at first
+            nn.init.zeros_(parameter)  # at first the prior decides alone
         self.margin = margin
         rows, columns = (side // STRIDE for side in input_size)
         self.x: Tensor
@@ -79,8 +83,8 @@ class HeatmapNet(KeypointNetwork):
             self.register_buffer(name, cells / count, persistent=False)
         self.prior = nn.Parameter(torch.zeros(num_keypoints, len(self.y), len(self.x)))
 
-    def start_at(self, keypoints: Tensor) -> None:
-        """Set the prior to broad bells around a mean shape (K, 2), normalised."""
+    def init_output_bias(self, keypoints: Tensor) -> None:
+        """Set the prior to broad Gaussians around a mean shape (K, 2), normalised."""
         x, y = keypoints[:, :1], keypoints[:, 1:]
         across, down = (self.x - x) ** 2, (self.y - y) ** 2
         with torch.no_grad():
@@ -98,3 +102,51 @@ class HeatmapNet(KeypointNetwork):
         return torch.stack(
             [(share.sum(2) * self.x).sum(-1), (share.sum(3) * self.y).sum(-1)], dim=-1
         )
+
+
+def _residual_trunk(
+    in_channels: int, widths: Sequence[int], blocks: Sequence[int]
+) -> ResidualTrunk:
+    if len(widths) != len(blocks) or not 1 <= min(blocks) <= max(blocks) <= MAX_BLOCKS:
+        raise ValueError(
+            f"widths={list(widths)}, blocks={list(blocks)}: give one number per scale, of blocks "
+            f"at most {MAX_BLOCKS}"
+        )
+    if widths[0] < 16:  # below, oneDNN crashes in the backward pass of the stem
+        raise ValueError(f"widths={list(widths)}: the first must be at least 16")
+    return ResidualTrunk(in_channels, widths, blocks)
+
+
+def _timm_trunk(name: str, in_channels: int, pretrained: bool) -> tuple[nn.Module, list[int]]:
+    """A timm backbone and the channels of its feature maps at strides 4, 8, 16, ..."""
+    import timm  # takes a second, which other trunks should not wait for
+
+    if name not in timm.list_models():  # nothing that timm would look for on a hub
+        raise ValueError(f"trunk={name}: not a backbone of timm; timm.list_models() names them")
+    try:
+        trunk = timm.create_model(
+            name, pretrained=pretrained, features_only=True, in_chans=in_channels
+        )
+    except Exception as error:  # many models do not give feature maps, or cannot be downloaded
+        raise ValueError(f"trunk={name}: {str(error).splitlines()[0]}") from error
+    info: Any = trunk.feature_info
+    strides = info.reduction()
+    kept = [index for index, stride in enumerate(strides) if stride >= STRIDE]
+    if [strides[index] for index in kept] != [STRIDE * 2**scale for scale in range(len(kept))]:
+        raise ValueError(
+            f"trunk={name}: its feature maps have strides {strides}, not 4, 8, 16, ..."
+        )
+    channels = info.channels()
+    return _Selected(trunk, kept), [channels[index] for index in kept]
+
+
+class _Selected(nn.Module):
+    """Some of the feature maps of a backbone."""
+
+    def __init__(self, backbone: nn.Module, kept: list[int]) -> None:
+        super().__init__()
+        self.backbone, self.kept = backbone, kept
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps = self.backbone(images)
+        return [maps[index] for index in self.kept]

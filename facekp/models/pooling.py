@@ -1,4 +1,4 @@
-"""Pooling that is chosen by name."""
+"""Pooling layers, chosen by name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import nn
 POOLS = ("max", "blur", "max_blur")
 
 
-def make_pool(kind: str, channels: int, size: int = 2) -> nn.Module:
-    """A layer that makes feature maps smaller.
+def make_pool(pool: str, channels: int, size: int = 2) -> nn.Module:
+    """A layer that downsamples feature maps.
 
     Args:
-        kind: `max`: max-pool of `size`, stride `size`. `blur`: a 3x3 binomial blur of stride 2 in
+        pool: `max`: max-pool of `size`, stride `size`. `blur`: a 3x3 binomial blur of stride 2 in
             place of it. `max_blur`: the published anti-aliased form, a max-pool of stride 1
             followed by that blur (R. Zhang, "Making convolutional networks shift-invariant again",
             ICML 2019).
@@ -19,14 +19,14 @@ def make_pool(kind: str, channels: int, size: int = 2) -> nn.Module:
         size: of the max-pool.
 
     Raises:
-        ValueError: unknown kind.
+        ValueError: another pool.
     """
-    if kind == "max":
+    if pool == "max":
         return nn.MaxPool2d(size)
-    if kind not in POOLS:
-        raise ValueError(f"pool={kind}: choose one of {', '.join(POOLS)}")
-    # timm imports much of torch; networks without a blur should not wait for it.
+    if pool not in POOLS:
+        raise ValueError(f"pool={pool}: choose one of {', '.join(POOLS)}")
+    # timm imports much of torch, which networks without a blur should not wait for.
     from timm.layers import BlurPool2d
 
     blur = BlurPool2d(channels, filt_size=3, stride=2)
-    return blur if kind == "blur" else nn.Sequential(nn.MaxPool2d(size, stride=1), blur)
+    return blur if pool == "blur" else nn.Sequential(nn.MaxPool2d(size, stride=1), blur)

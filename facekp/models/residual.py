@@ -1,4 +1,4 @@
-"""A residual trunk, on whose scales heads that keep space are set."""
+"""Residual trunk with feature maps at several scales, for dense heads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut.
+    """Two 3x3 convolutions with a shortcut.
 
     K. He et al., "Deep residual learning for image recognition", CVPR 2016.
 
@@ -38,12 +38,12 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualTrunk(nn.Module):
-    """Images to feature maps at a quarter of their size and at every half of that.
+    """Images to feature maps at 1/4, 1/8, 1/16, ... of their size.
 
     Args:
         in_channels: C.
-        widths: channels of each scale.
-        blocks: residual blocks of each scale.
+        widths: channels at each scale.
+        blocks: residual blocks at each scale.
     """
 
     def __init__(self, in_channels: int, widths: Sequence[int], blocks: Sequence[int]) -> None:
@@ -65,7 +65,7 @@ class ResidualTrunk(nn.Module):
             width = out
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images (B, C, H, W) to maps of each scale, the finest first."""
+        """Images (B, C, H, W) to feature maps of each scale, the finest first."""
         maps, scales = self.stem(images), []
         for stage in self.stages:
             maps = stage(maps)

@@ -14,16 +14,16 @@ from facekp.models.pooling import make_pool
 
 
 class ResNet18(KeypointNetwork):
-    """torchvision's ResNet18 with another first and last layer.
+    """torchvision's ResNet18 with its first and last layer replaced.
 
     Args:
         num_keypoints: K.
-        input_size: (height, width) of the input, for which it is configured; any works.
+        input_size: (height, width) of the input; any size works.
         in_channels: 1 (grey) or 3 (RGB).
-        pretrained: start from ImageNet weights, which torchvision downloads; the first layer's are
-            summed over RGB for a grey input, and the input is scaled as they expect it.
+        pretrained: start from ImageNet weights, which torchvision downloads; those of the first
+            layer are summed over RGB for a grey input, and the input is scaled as they expect it.
         pool: `max`, or `max_blur` for the published anti-aliased form: the max-pool and every
-            strided convolution become dense and are followed by a blur of stride 2 (R. Zhang,
+            strided convolution get stride 1 and are followed by a blur of stride 2 (R. Zhang,
             "Making convolutional networks shift-invariant again", ICML 2019).
 
     Raises:
@@ -51,7 +51,7 @@ class ResNet18(KeypointNetwork):
                 with torch.no_grad():
                     self.net.conv1.weight.copy_(first.weight.sum(1, keepdim=True))
         self.net.fc = CoordinateLinear(512, 2 * num_keypoints)
-        # ImageNet's weights saw (x - mean) / std of x in [0, 1]; ours is x - 0.5.
+        # ImageNet weights expect (x - mean) / std of x in [0, 1]; the input here is x - 0.5.
         mean, std = (0.4565, 0.2255) if pretrained else (0.5, 1.0)
         self.register_buffer("shift", torch.tensor(0.5 - mean))
         self.register_buffer("scale", torch.tensor(1 / std))
@@ -71,8 +71,8 @@ class ResNet18(KeypointNetwork):
                     make_pool("blur", conv.in_channels), shortcut, block.downsample[1]
                 )
 
-    def start_at(self, keypoints: Tensor) -> None:
-        """Set the last layer to give a mean shape (K, 2), normalised, whatever it is fed."""
+    def init_output_bias(self, keypoints: Tensor) -> None:
+        """Set the last layer to output a mean shape (K, 2), normalised, for any input."""
         with torch.no_grad():
             # Random weights on 512 features would scatter the points by more than faces differ.
             self.net.fc.weight.zero_()

@@ -1,1 +1,1 @@
-"""What `predict.py` can do: one module a task, one function each, one file in `conf/task/`."""
+"""The tasks of `train.py` and `predict.py`: one verb per module, one file each in `conf/task/`."""

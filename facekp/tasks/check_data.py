@@ -1,14 +1,8 @@
-"""Go through the data sets of a folder: `python -m facekp.tasks.check_data data_dir=data`.
-
-Prints what is broken or suspicious, and keeps it in `runs/check/`: a CSV each data set, and a page
-with thumbnails.
-"""
+"""Checking data sets: what is broken or suspicious."""
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,80 +11,78 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from facekp.cli.config import one_line_errors
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.files import atomic_write_text
+from facekp.data.audit import Finding, audit
 from facekp.data.ibug import IBUGDataModule
 from facekp.data.imm import IMMDataModule
-from facekp.data.audit import Finding, find_all
-from facekp.core.errors import ConfigError, DataError
-from facekp.core.files import write_text
-from facekp.visualization.reports.check import write_check
 from facekp.tasks.common import output_folder
+from facekp.visualization.reports.audit import write_audit
 
-SETTINGS = {"data_dir": os.environ.get("FACEKP_DATA_DIR", "data"), "output": "runs/check"}
-COLUMNS = ["kind", "entry", "detail", "other", "file", "line"]
+COLUMNS = ["category", "entry", "detail", "other", "file", "line"]
 
 
-def main(arguments: list[str]) -> None:
-    """Check every data set that is in `data_dir`.
+def check_data(data_dir: str | None, output: str) -> None:
+    """Check every known data set in a folder.
+
+    Prints what is broken or suspicious, and writes for each data set `<scheme>.csv` (one row per
+    finding) and `<scheme>.html` (with thumbnails).
+
+    Args:
+        data_dir: folder that holds the data sets; None: `data`.
+        output: folder of the files.
 
     Raises:
-        ConfigError: a setting that is none, or no data set there.
-        DataError: a data set that cannot be read at all.
+        ConfigError: there is no known data set in the folder.
+        DataError: a data set without a single face.
     """
-    logging.getLogger("facekp").setLevel(logging.ERROR)  # the table names what was left out
-    given = dict(SETTINGS)
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name not in SETTINGS or not value:
-            raise ConfigError(f"{argument}: give data_dir=FOLDER or output=FOLDER")
-        given[name] = value
+    logging.getLogger("facekp").setLevel(logging.ERROR)  # the table names skipped entries
+    folder = Path(data_dir or "data")
     checked = 0
-    for kind in (IMMDataModule, IBUGDataModule):
-        if (Path(given["data_dir"]) / kind.source.folder_name).is_dir():
-            datamodule = kind(data_dir=given["data_dir"], input_size=(64, 64), on_error="skip")
-            datamodule.read()
-            if not any(datamodule.splits.values()) and not datamodule.problems:
-                raise DataError(datamodule.folder, "there is no face in it", "restore the data set")
-            found = find_all(datamodule.splits, datamodule.scheme)
-            rows = listed(datamodule.problems or [], found)
-            folder = output_folder(given["output"])
-            path = folder / f"{datamodule.scheme.name}.csv"
-            write_text(path, rows.to_csv(index=False))
-            about = datamodule.describe()
-            page = write_check(folder, rows, found, datamodule.scheme, about)
-            show(rows, about)
-            print(f"{len(rows)} findings: {path}, {page}")
-            checked += 1
+    for module in (IMMDataModule, IBUGDataModule):
+        if not (folder / module.info.folder_name).is_dir():
+            continue
+        datamodule = module(data_dir=folder, input_size=(64, 64), on_error="skip")
+        datamodule.read()
+        if not any(datamodule.splits.values()) and not datamodule.problems:
+            raise DataError(datamodule.folder, "there is no face in it", "restore the data set")
+        findings = audit(datamodule)
+        rows = finding_rows(datamodule.problems or [], findings)
+        files = output_folder(output)
+        path = files / f"{datamodule.scheme.name}.csv"
+        atomic_write_text(path, rows.to_csv(index=False))
+        summary = datamodule.summary()
+        page = write_audit(files, rows, findings, datamodule.scheme, summary)
+        show(rows, summary)
+        print(f"{len(rows)} findings: {path}, {page}")
+        checked += 1
     if not checked:
-        raise ConfigError(f"data_dir={given['data_dir']}: no data set that facekp knows is in it")
+        names = ", ".join(m.info.folder_name for m in (IMMDataModule, IBUGDataModule))
+        raise ConfigError(f"data_dir={folder}: none of {names} is in it")
 
 
-def listed(problems: Sequence[DataError], found: Sequence[Finding]) -> pd.DataFrame:
-    """A row a finding: what is broken first, then what is suspicious, see `suspicions`."""
+def finding_rows(problems: Sequence[DataError], findings: Sequence[Finding]) -> pd.DataFrame:
+    """One row per finding: broken entries first, then suspicious ones, see `facekp.data.audit`."""
     rows: list[list[object]] = [
         ["broken", error.path.name, error.problem, "", str(error.path), error.line]
         for error in problems
     ]
-    for one in found:
-        path, line = one.record.place
-        other = one.other.name if one.other else ""
-        rows.append([one.kind, one.record.name, one.detail, other, str(path), line])
+    for finding in findings:
+        path, line = finding.record.origin
+        other = finding.other.name if finding.other else ""
+        entry = finding.record.name
+        rows.append([finding.category, entry, finding.detail, other, str(path), line])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def show(found: pd.DataFrame, title: str, most: int = 12) -> None:
-    """Print the first of each kind, and how many more there are."""
+def show(rows: pd.DataFrame, title: str, limit: int = 12) -> None:
+    """Print the first findings of each category, and the number of the others."""
     table = Table(title=escape(title), title_justify="left")
     for name in COLUMNS[:4]:
         table.add_column(name, overflow="fold")
-    for kind, own in found.groupby("kind", sort=False):
-        for row in own[COLUMNS[:4]].head(most).to_numpy():
+    for category, own in rows.groupby("category", sort=False):
+        for row in own[COLUMNS[:4]].head(limit).to_numpy():
             table.add_row(*(escape(str(cell)) for cell in row))
-        if len(own) > most:
-            table.add_row(str(kind), f"{len(own) - most} more", "", "")
+        if len(own) > limit:
+            table.add_row(str(category), f"{len(own) - limit} more", "", "")
     Console().print(table)
-
-
-if __name__ == "__main__":
-    with one_line_errors():
-        main(sys.argv[1:])

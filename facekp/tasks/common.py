@@ -1,39 +1,52 @@
-"""What the tasks share."""
+"""What the tasks share: building configured objects, output folders, data of a network."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 
-from facekp.cli.config import build_datamodule
+from facekp.core.description import NetworkDescription
+from facekp.core.errors import ConfigError, DataError, FacekpError
 from facekp.data.datamodule import FaceDataModule
-from facekp.core.errors import ConfigError
+from facekp.data.factory import training_data
+from facekp.data.formats.dlib_xml import read_dlib_xml
+from facekp.data.formats.predictions_csv import read_predictions_csv
+from facekp.inference.annotations import FaceAnnotations, KnownFace
+from facekp.inference.detectors import DlibDetector
 
-T = TypeVar("T")
 
+def build(config: DictConfig, **extra: Any) -> Any:
+    """`hydra.utils.instantiate`; facekp's errors are raised as they are, others as ConfigError.
 
-def with_progress(items: Iterable[T], total: int | None, unit: str) -> Iterator[T]:
-    """Yield items behind a progress bar with the time left, where there is a terminal."""
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TextColumn("left"))
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        yield from progress.track(items, total=total)
+    Args:
+        config: with a `_target_`.
+        **extra: further arguments.
+
+    Raises:
+        FacekpError: of the object itself, or naming the setting that it refuses.
+    """
+    try:
+        return instantiate(config, **extra)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, FacekpError):
+            raise cause from None
+        place = re.search(r"full_key: (\S+)", str(error))
+        what = " ".join(str(cause or error).split())
+        raise ConfigError(f"{place[1] if place else config.get('_target_')}: {what}") from error
 
 
 def output_folder(output: str) -> Path:
-    """The folder for a task's files, made if need be.
+    """The folder of a task's files, created if missing.
 
     Raises:
-        ConfigError: it cannot be.
+        ConfigError: it cannot be created.
     """
     folder = Path(output)
     try:
@@ -43,29 +56,57 @@ def output_folder(output: str) -> Path:
     return folder
 
 
-def trained_on(description: dict[str, Any], data_dir: str | None) -> FaceDataModule:
-    """The data set that a checkpoint was trained on, read.
+def load_training_data(description: NetworkDescription, data_dir: str | None) -> FaceDataModule:
+    """The data set that a network was trained on, read; says so if it has changed.
 
     Args:
-        description: of the checkpoint.
-        data_dir: where real data is now; None for where it was in training.
+        description: of the network.
+        data_dir: where the data is now; None: where it was in training.
 
     Raises:
-        ConfigError: the checkpoint names no data set of facekp.
-        DataError: the data is not there.
+        ConfigError: the checkpoint names no data set that may be built.
+        DataError: the data is missing or broken.
     """
-    try:
-        settings = {**description["config"]["dataset"], "cache_dir": None, "download": False}
-    except (KeyError, TypeError) as error:
-        raise ConfigError("the checkpoint does not say what it was trained on") from error
-    if data_dir is not None:  # drawn faces know their own
-        settings["data_dir"] = data_dir
-    datamodule = build_datamodule(settings)
+    datamodule = training_data(description, data_dir)
     datamodule.prepare_data()
     datamodule.setup()
-    if datamodule.fingerprint() != description.get("data_fingerprint"):
+    if datamodule.fingerprint() != description.data_fingerprint:
         print(
-            "NOTE: this is not the data that the network was trained on; where a split is drawn at "
-            "random, faces that it was trained on can be among those it is judged by."
+            "NOTE: this is not the data that the network was trained on; if its split is random, "
+            "faces that it was trained on can be among those it is evaluated on."
         )
     return datamodule
+
+
+def read_annotations(path: str, count: int | None = None) -> FaceAnnotations:
+    """Known faces of photos from a dlib XML or a CSV.
+
+    Args:
+        path: dlib XML, which counts pixels as stored, or a CSV such as `predictions.csv`, whose
+            numbers refer to the upright photo.
+        count: number of points that each face must have; None reads only the boxes.
+
+    Raises:
+        DataError: see `read_dlib_xml` and `read_predictions_csv`; boxes of several sources.
+    """
+    if Path(path).suffix.lower() == ".xml":
+        return FaceAnnotations(path, _xml_faces(path, count), DlibDetector.name, True)
+    faces = list(read_predictions_csv(path, count))
+    sources = {face.box_source or DlibDetector.name for face in faces}
+    if len(sources) > 1:
+        problem = f"boxes of several sources in one file ({', '.join(sorted(sources))})"
+        raise DataError(path, problem, "split the file by its column box_source")
+    source = sources.pop() if sources else DlibDetector.name
+    entries = ((face.file, (face.bbox, face.keypoints)) for face in faces)
+    return FaceAnnotations(path, entries, source, False)
+
+
+def _xml_faces(path: str, count: int | None) -> Iterator[tuple[str, KnownFace]]:
+    for face in read_dlib_xml(path, count):
+        if face.keypoints is not None:
+            yield face.file, (face.bbox, face.keypoints)
+        elif count is None:
+            yield face.file, (face.bbox, face.bbox[:0].reshape(0, 2))
+        else:
+            problem, remedy = f"{face.file}: a face without points", "add them, or remove it"
+            raise DataError(path, problem, remedy, face.line)

@@ -1,4 +1,4 @@
-"""A checkpoint as ONNX."""
+"""Exporting a checkpoint to ONNX."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facekp.models.checkpoint import load_network
+from facekp.core.description import DESCRIPTION_KEY, NetworkDescription
 from facekp.core.errors import ConfigError, FacekpError
-from facekp.models.base import CHECKPOINT_KEY, KeypointNetwork, to_network
-from facekp.inference.predictor import Predictor
+from facekp.inference.backends import load_backend
+from facekp.models.base import KeypointNetwork, normalize_images
+from facekp.models.bundled import resolve_checkpoint
+from facekp.models.checkpoint import load_network
 from facekp.tasks.common import output_folder
-from facekp.models.bundled import located
 
 TOLERANCE = 1e-4
-"""Largest difference between onnxruntime and torch, in sides of the input."""
+"""Largest difference between ONNX Runtime and torch, in sides of the input."""
 
 
 class _Exported(nn.Module):
@@ -28,20 +29,20 @@ class _Exported(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, views: Tensor) -> Tensor:
-        return self.network(to_network(views))
+    def forward(self, crops: Tensor) -> Tensor:
+        return self.network(normalize_images(crops))
 
 
 def export(ckpt_path: str, output: str) -> Path:
-    """Write `<experiment>.onnx` and compare it with the network.
+    """Write `<experiment>.onnx`, and compare it with the network.
 
-    The exported network takes `views` (B, C, H, W) uint8, as `facekp.core.image.warp` makes them, and
-    gives `keypoints` (B, K, 2) normalised. Its metadata entry `facekp` is the checkpoint's
-    description as JSON: scheme, points, view (size, channels, box_scale, square), framing.
+    The exported network takes `views` (B, C, H, W) uint8, as `facekp.core.image.warp` makes them,
+    and gives `keypoints` (B, K, 2), normalised. Its metadata entry `facekp` is the checkpoint's
+    description as JSON, see `NetworkDescription.to_dict`.
 
     Args:
-        ckpt_path: the checkpoint.
-        output: folder for the file.
+        ckpt_path: the checkpoint, or the name of a bundled network.
+        output: folder of the file.
 
     Returns:
         Path of the file.
@@ -52,37 +53,20 @@ def export(ckpt_path: str, output: str) -> Path:
     """
     try:
         import onnx
-        import onnxruntime  # noqa: F401  # the comparison needs it
-        import onnxscript  # noqa: F401  # torch's exporter needs it
+        import onnxruntime  # noqa: F401  # needed for the comparison
+        import onnxscript  # noqa: F401  # needed by torch's exporter
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: pip install 'facekp[export]'") from error
-    if located(ckpt_path).suffix.lower() == ".onnx":
-        raise ConfigError(f"ckpt_path={ckpt_path}: this is exported already")
+    if resolve_checkpoint(ckpt_path).suffix.lower() == ".onnx":
+        raise ConfigError(f"ckpt_path={ckpt_path}: this is an exported network already")
     network, description = load_network(ckpt_path)
-    # The name is the file's word: nothing in it may lead out of the folder.
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(description["config"].get("name", "network")))
+    # The name comes from the file: nothing in it may lead out of the folder.
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(description.config.get("name", "network")))
     path = output_folder(output) / f"{name}.onnx"
-    height, width = description["view"]["size"]
-    channels = description["view"]["channels"]
-    views = torch.randint(0, 256, (2, channels, height, width), dtype=torch.uint8)
-    for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Exported(network.eval()),
-            (views,),
-            str(path),
-            input_names=["views"],
-            output_names=["keypoints"],
-            dynamic_shapes={"views": {0: torch.export.Dim("batch", min=1)}},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+    _write_onnx(network, description, path)
     model = onnx.load(path)
     entry = model.metadata_props.add()
-    entry.key, entry.value = CHECKPOINT_KEY, json.dumps(description)
+    entry.key, entry.value = DESCRIPTION_KEY, json.dumps(description.to_dict())
     onnx.save(model, path)
     difference = compare(ckpt_path, path)
     if difference > TOLERANCE:
@@ -93,12 +77,32 @@ def export(ckpt_path: str, output: str) -> Path:
     return path
 
 
+def _write_onnx(network: KeypointNetwork, description: NetworkDescription, path: Path) -> None:
+    shape = (2, description.crop.channels, *description.crop.size)
+    crops = torch.randint(0, 256, shape, dtype=torch.uint8)
+    for verbose in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(verbose).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Exported(network.eval()),
+            (crops,),
+            str(path),
+            input_names=["views"],
+            output_names=["keypoints"],
+            dynamic_shapes={"crops": {0: torch.export.Dim("batch", min=1)}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
 def compare(ckpt_path: str | Path, onnx_path: str | Path) -> float:
     """Largest difference of a checkpoint's and an exported network's points, in input sides."""
-    torch_side, onnx_side = Predictor.load(ckpt_path), Predictor.load(onnx_path)
-    shape = (torch_side.view.channels, *torch_side.view.size)
+    (in_torch, description), (in_onnx, _) = load_backend(ckpt_path), load_backend(onnx_path)
+    shape = (description.crop.channels, *description.crop.size)
     rng = np.random.default_rng(0)
     return max(
-        float(np.abs(torch_side.forward(views) - onnx_side.forward(views)).max())
-        for views in (rng.integers(0, 256, (n, *shape), dtype=np.uint8) for n in (1, 3, 8))
+        float(np.abs(in_torch(crops) - in_onnx(crops)).max())
+        for crops in (rng.integers(0, 256, (n, *shape), dtype=np.uint8) for n in (1, 3, 8))
     )

@@ -1,4 +1,4 @@
-"""Points on photos and videos."""
+"""Predicting keypoints on photos and videos."""
 
 from __future__ import annotations
 
@@ -9,240 +9,241 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
-from facekp.inference.detectors import Detector
-from facekp.visualization.overlay import draw_points, save
 from facekp.core.errors import ConfigError, DataError, FacekpError
-from facekp.inference.annotations import GivenFaces
-from facekp.core.image import MAX_PIXELS, frame_count, image_size, read_image
+from facekp.core.image import MAX_PIXELS, count_pages, image_size, read_image
+from facekp.core.progress import with_progress
+from facekp.data.formats.predictions_csv import BOX_COLUMNS, point_columns
+from facekp.inference.annotations import FaceAnnotations
 from facekp.inference.predictor import Face, Predictor
-from facekp.tasks.common import output_folder, with_progress
+from facekp.tasks.common import output_folder, read_annotations
+from facekp.visualization.overlay import draw_faces, save_image
 from facekp.visualization.video import VideoWriter
 
 T = TypeVar("T")
 
-PHOTOS = {
+PHOTO_SUFFIXES = {
     ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm",
     ".pgm",
 }  # fmt: skip
-VIDEOS = {
+VIDEO_SUFFIXES = {
     ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv",
 }  # fmt: skip
-COLUMNS = [
-    "file", "frame", "face", "left", "top", "right", "bottom", "score", "box_kind", "picture",
-]  # fmt: skip
-CHUNK = 8  # photos in memory at once
+COLUMNS = ["file", "frame", "face", *BOX_COLUMNS, "score", "box_source", "picture"]
+CHUNK = 8
+"""Photos in memory at once."""
 
 
-def photos(
-    ckpt_path: str,
+def predict(
+    predictor: Predictor,
     input: str | Sequence[str] | None,  # noqa: A002  # the command line's name
     boxes: str | None,
-    detector: Callable[[], Detector],
-    mirror: bool,
-    looks: int,
-    batch_size: int,
-    device: str,
     output: str,
 ) -> None:
-    """Find every face's points on photos or videos.
+    """Predict the points of all faces in photos or videos.
 
-    Writes `predictions.csv` (a row a face: file, frame, face, box, score, what the box is, the
-    drawing's name, x and y of each point in pixels of the photo) and a picture or video with the
-    points of each input.
+    Writes `predictions.csv` (one row per face: file, frame, face, box, score, source of the box,
+    name of the picture, x and y of each point in pixels of the photo), and for each input a picture
+    or video with the points.
 
     Args:
-        ckpt_path: checkpoint or exported network.
+        predictor: of the network.
         input: photo, folder, glob, or video, or a list of these.
-        boxes: dlib XML or CSV with face boxes in place of the detector's, see `GivenFaces`.
-        detector: gives what finds the faces; not called where boxes are given.
-        mirror: average with the mirrored view.
-        looks: at each face, see `Predictor`.
-        batch_size: faces at once.
-        device: as torch names it.
-        output: folder for the files.
+        boxes: dlib XML or CSV with face boxes in place of the detector's, see `read_annotations`.
+        output: folder of the files.
 
     Raises:
-        FacekpError: the checkpoint or the input cannot be used; or, after all others were done,
-            some files could not be read.
+        FacekpError: the input cannot be used; or, after all others were processed, some files could
+            not be read.
     """
-    predictor = Predictor.load(ckpt_path, detector, mirror, looks, batch_size, device)
-    given = GivenFaces(boxes) if boxes else None
+    annotations = read_annotations(boxes) if boxes else None
     files = find_inputs(input)
-    if given is not None and any(file.suffix.lower() in VIDEOS for file in files):
+    if annotations is not None and any(file.suffix.lower() in VIDEO_SUFFIXES for file in files):
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
-    if given is None:
-        _ = predictor.detector  # a detector that cannot be had is not the first photo's fault
-    work = _Work(predictor, given, output_folder(output))
+    if annotations is None:
+        _ = predictor.detector  # a detector that cannot be loaded is not the first photo's fault
+    run = _Prediction(predictor, annotations, output_folder(output))
+    path = run.folder / "predictions.csv"
     total = 0
-    with (work.folder / "predictions.csv").open(
-        "w", newline="", encoding="utf-8", errors="backslashreplace"
-    ) as stream:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         table = csv.writer(stream)
-        names = [f"{axis}{point}" for point in predictor.points for axis in "xy"]
-        table.writerow([*COLUMNS, *names])
-        for found in work.run(files):
-            total += len(found.faces)
-            for at, face in enumerate(found.faces):
-                numbers = [f"{value:.3f}" for value in (*face.bbox, face.score)]
-                points = [f"{value:.3f}" for value in face.keypoints.ravel()]
-                start = [found.file, found.frame, at, *numbers, face.box_kind, found.picture]
-                table.writerow([*start, *points])
-            if not found.faces:
-                frame = f" frame {found.frame}" if found.frame else ""
-                print(f"{found.file}{frame}: {found.why_none}")
-    if given is not None and given.unused():
-        unused = given.unused()
-        print(f"{boxes}: {len(unused)} files have boxes and were not among the input: {unused[:5]}")
-    done = len(files) - len(work.failed)
-    print(f"{total} faces in {done} files: {work.folder / 'predictions.csv'}")
-    if work.failed:
-        named = " | ".join(work.failed[:5]) + (" | ..." if len(work.failed) > 5 else "")
-        raise FacekpError(f"{len(work.failed)} of {len(files)} files left out: {named}")
+        table.writerow([*COLUMNS, *point_columns(predictor.points)])
+        for image in run.images(files):
+            total += len(image.faces)
+            table.writerows(image.rows())
+            if not image.faces:
+                frame = f" frame {image.frame}" if image.frame else ""
+                print(f"{image.file}{frame}: {image.why_empty}")
+    if annotations is not None and (unused := annotations.unused_files()):
+        print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
+    print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
+    if run.failed:
+        named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
+        raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
 
 
 def find_inputs(given: str | Sequence[str] | None) -> list[Path]:
-    """Photo and video files named by paths, folders (not below them) and globs, each once.
+    """Photo and video files named by paths, folders (not recursively) and globs, each once.
 
     Raises:
         ConfigError: nothing was given or found.
     """
     if not given:
         raise ConfigError("input= is missing: give a photo, folder, glob or video")
-    found: dict[Path, Path] = {}  # by where it really is
+    found: dict[Path, Path] = {}  # by resolved path
     for entry in [given] if isinstance(given, str | int) else list(given):
         path = Path(str(entry))
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if p.is_file())
-            inside = [p for p in files if p.suffix.lower() in PHOTOS | VIDEOS]
-            others = [p.name for p in files if p not in inside]
+            named = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
+            others = [p.name for p in files if p not in named]
             if others:
                 print(f"{path}: {len(others)} files are no photos or videos by name: {others[:5]}")
         elif path.exists():
-            inside = [path]
+            named = [path]
         else:
             # Path.glob does not take an absolute pattern.
             names = sorted(glob.glob(str(entry), recursive=True))  # noqa: PTH207
-            inside = [Path(name) for name in names if Path(name).is_file()]
-        if not inside:
+            named = [Path(name) for name in names if Path(name).is_file()]
+        if not named:
             raise ConfigError(f"input={entry}: no photo or video there")
-        for file in inside:
+        for file in named:
             found.setdefault(file.resolve(), file)
     return list(found.values())
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What a photo, or a frame of a video, has."""
+class _Image:
+    """A photo, or a frame of a video, with its faces."""
 
     file: Path
     frame: int
     """From 1; 0 for a photo."""
     faces: list[Face]
     picture: str
-    """File name of the drawing."""
-    why_none: str
+    """File name of the picture with the points."""
+    why_empty: str
+
+    def rows(self) -> Iterator[list[Any]]:
+        """Rows of `predictions.csv`."""
+        for number, face in enumerate(self.faces):
+            box = [f"{value:.3f}" for value in (*face.bbox, face.score)]
+            points = [f"{value:.3f}" for value in face.keypoints.ravel()]
+            start = [self.file, self.frame, number, *box, face.box_source, self.picture]
+            yield [*start, *points]
 
 
-class _Work:
-    """Goes through photos and videos, draws as it goes, and collects what could not be done."""
+@dataclass(frozen=True, eq=False)
+class _Photo:
+    """A photo in memory, and the boxes that are known of it."""
 
-    def __init__(self, predictor: Predictor, given: GivenFaces | None, folder: Path) -> None:
-        self.predictor, self.given, self.folder = predictor, given, folder
+    file: Path
+    pixels: np.ndarray
+    boxes: np.ndarray | None
+
+
+class _Prediction:
+    """Processes photos and videos, draws the points, and collects errors."""
+
+    def __init__(
+        self, predictor: Predictor, annotations: FaceAnnotations | None, folder: Path
+    ) -> None:
+        self.predictor, self.annotations, self.folder = predictor, annotations, folder
         self.failed: list[str] = []
         self.names: set[str] = set()
 
-    def run(self, files: list[Path]) -> Iterator[_Found]:
-        """Everything, photos first."""
-        videos = [file for file in files if file.suffix.lower() in VIDEOS]
+    def images(self, files: list[Path]) -> Iterator[_Image]:
+        """All photos, then the frames of all videos."""
+        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
         stills = [file for file in files if file not in videos]
-        for chunk in _chunks(with_progress(stills, len(stills), "photos"), _pixels):
-            yield from self.photos(chunk)
+        for chunk in _chunks(with_progress(stills, len(stills), "photos"), _pixel_count):
+            yield from self._photos(chunk)
         for video in videos:
-            with self.reported(video):
-                yield from self.video(video)
+            with self._reported(video):
+                yield from self._frames(video)
 
     @contextmanager
-    def reported(self, file: Path) -> Iterator[None]:
-        """Whatever goes wrong with one file is said, and the others go on."""
+    def _reported(self, file: Path) -> Iterator[None]:
+        """Report an error with one file, so that the others are processed."""
         try:
             yield
         except ConfigError:
-            raise  # of the network, or of a setting: no file's fault
+            raise  # of the network or a setting, not of a file
         except Exception as error:
             text = str(error) if isinstance(error, DataError) else f"{file}: {error!r}"
             self.failed.append(text)
-            print(f"left out: {text}")
+            print(f"skipped: {text}")
 
-    def photos(self, files: list[Path]) -> Iterator[_Found]:
+    def _photos(self, files: list[Path]) -> Iterator[_Image]:
         """Photos that fit into memory together."""
-        read: list[tuple[Path, np.ndarray, np.ndarray | None]] = []
+        photos: list[_Photo] = []
         for file in files:
-            with self.reported(file):
-                own = None if self.given is None else self.given.of(file)
-                read.append((file, read_image(file, upright=True), own))
-                if (count := frame_count(file)) > 1:
-                    print(f"{file}: only the first of its {count} images is looked at")
+            with self._reported(file):
+                boxes = None if self.annotations is None else self.annotations.boxes_for(file)
+                photos.append(_Photo(file, read_image(file, upright=True), boxes))
+                if (count := count_pages(file)) > 1:
+                    print(f"{file}: only the first of its {count} images is used")
+        for photo, faces in self._predicted(photos):
+            with self._reported(photo.file):
+                name = self._free_name(photo.file, ".png")
+                picture = draw_faces(photo.pixels, faces, self.predictor.scheme)
+                save_image(self.folder / name, picture)
+                why = "no face found"
+                if self.annotations is not None and photo.boxes is None:
+                    why = f"not in {self.annotations.path}"
+                yield _Image(photo.file, 0, faces, name, why)
+
+    def _predicted(self, photos: list[_Photo]) -> Iterator[tuple[_Photo, list[Face]]]:
+        """Photos with their faces, without those that fail."""
         try:
-            found = self.faces(read)
+            faces = self._faces(photos)
         except ConfigError:
             raise
-        except Exception:  # one of them; each for itself
-            found = []
-            for entry in list(read):
-                with self.reported(entry[0]):
-                    found += self.faces([entry])
-                if len(found) <= read.index(entry):
-                    read.remove(entry)
-        for (file, image, own), faces in zip(read, found, strict=True):
-            with self.reported(file):
-                name = self.free_name(file, ".png")
-                save(self.folder / name, annotate(image, faces, self.predictor))
-                listed = self.given is None or own is not None
-                why = "no face found" if listed or not self.given else f"not in {self.given.path}"
-                yield _Found(file, 0, faces, name, why)
+        except Exception:  # one of them failed; process each alone
+            for photo in photos:
+                with self._reported(photo.file):
+                    yield photo, self._faces([photo])[0]
+        else:
+            yield from zip(photos, faces, strict=True)
 
-    def faces(self, read: list[tuple[Path, np.ndarray, np.ndarray | None]]) -> list[list[Face]]:
-        """Faces of photos that were read."""
-        images = [image for _, image, _ in read]
-        if self.given is None:
+    def _faces(self, photos: list[_Photo]) -> list[list[Face]]:
+        images = [photo.pixels for photo in photos]
+        if self.annotations is None:
             return self.predictor(images)
-        boxes = [np.empty((0, 4)) if own is None else own for _, _, own in read]
-        return self.predictor(images, boxes, self.given.kind)
+        boxes = [np.empty((0, 4)) if photo.boxes is None else photo.boxes for photo in photos]
+        return self.predictor(images, boxes, self.annotations.box_source)
 
-    def video(self, file: Path) -> Iterator[_Found]:
-        """Each frame; the video with its points is written along."""
+    def _frames(self, file: Path) -> Iterator[_Image]:
+        """The frames of a video, which is also written with its points."""
         reader = cv2.VideoCapture(str(file))
         writer: VideoWriter | None = None
-        name = self.free_name(file, ".mp4")
+        name = self._free_name(file, ".mp4")
         with ExitStack() as stack:
             stack.callback(reader.release)
             stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
             rate = reader.get(cv2.CAP_PROP_FPS) or 25.0
-            stream = with_progress(
-                _frames(reader), stated if stated > 0 else None, f"{file.name} frames"
-            )
+            total = stated if stated > 0 else None
             number = 0
-            for chunk in _chunks(stream):
+            for chunk in _chunks(with_progress(_decoded(reader), total, f"{file.name} frames")):
                 for frame, faces in zip(chunk, self.predictor(chunk), strict=True):
                     number += 1
                     if writer is None:
                         path = self.folder / name
                         writer = stack.enter_context(VideoWriter(path, frame.shape[:2], rate))
-                    writer.write(annotate(frame, faces, self.predictor))
-                    yield _Found(file, number, faces, name, "no face found")
+                    writer.write(draw_faces(frame, faces, self.predictor.scheme))
+                    yield _Image(file, number, faces, name, "no face found")
             if number == 0:
                 raise DataError(file, "not a video that can be decoded", "convert it to mp4")
             if number < stated:
-                # Also of sound files: some count by the length of the longest track.
-                print(f"{file}: {number} frames were read; its header speaks of {stated}")
+                # Also sound files: some count by the length of the longest track.
+                print(f"{file}: {number} frames were read; its header states {stated}")
 
-    def free_name(self, file: Path, suffix: str) -> str:
-        """A name for the drawing of `file`; two inputs of one name both keep theirs."""
+    def _free_name(self, file: Path, suffix: str) -> str:
+        """A name for the picture of `file`, also if two inputs have the same name."""
         name, number = f"{file.stem}{suffix}", 1
         while name in self.names:
             number += 1
@@ -252,39 +253,30 @@ class _Work:
 
 
 def _chunks(items: Iterable[T], pixels: Callable[[T], int] = lambda _: 0) -> Iterator[list[T]]:
-    """Lists of up to `CHUNK` items that together have no more pixels than one photo may have."""
+    """Lists of up to `CHUNK` items that together have at most `MAX_PIXELS` pixels."""
     chunk: list[T] = []
     held = 0
     for item in items:
-        own = pixels(item)
-        if chunk and (len(chunk) == CHUNK or held + own > MAX_PIXELS):
+        count = pixels(item)
+        if chunk and (len(chunk) == CHUNK or held + count > MAX_PIXELS):
             yield chunk
             chunk, held = [], 0
         chunk.append(item)
-        held += own
+        held += count
     if chunk:
         yield chunk
 
 
-def _pixels(file: Path) -> int:
+def _pixel_count(file: Path) -> int:
     try:
         return math.prod(image_size(file))
     except DataError:
-        return 0  # reading it will say what is wrong
+        return 0  # reading it reports the problem
 
 
-def annotate(image: np.ndarray, faces: Sequence[Face], predictor: Predictor) -> np.ndarray:
-    """A photo (H, W, 3) with every face's points and lines."""
-    for face in faces:
-        side = np.ptp(face.keypoints, axis=0).max()
-        radius = float(np.clip(side / 110, 0.7, 8.0))
-        image = draw_points(image, face.keypoints, scheme=predictor.scheme, radius=radius)
-    return image
-
-
-def _frames(reader: cv2.VideoCapture) -> Iterator[np.ndarray]:
+def _decoded(reader: cv2.VideoCapture) -> Iterator[np.ndarray]:
     while True:
-        there, frame = reader.read()
-        if not there:
+        success, frame = reader.read()
+        if not success:
             return
         yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

@@ -1,14 +1,11 @@
-"""One training run, from a composed configuration to a checkpoint and its figures."""
+"""Training as configured: prepare, fit, summarise, report."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
-import os
-import platform
 import time
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,67 +15,87 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
-import facekp
-from facekp.training.callbacks.history import flatten
-from facekp.training.callbacks.teacher import Teacher
-from facekp.models.checkpoint import read_checkpoint
-from facekp.cli.config import build, build_network
+from facekp.core.description import NetworkDescription
+from facekp.core.errors import ConfigError
+from facekp.core.files import atomic_write_text
+from facekp.core.plugins import register_plugins
+from facekp.core.progress import format_duration
+from facekp.core.run_folder import BEST, REPORT, RESULTS, accept_resume
 from facekp.data.datamodule import FaceDataModule
-from facekp.core.errors import ConfigError, FacekpError
-from facekp.core.files import write_text
-from facekp.training.memory import available, keep_freed_memory, peak, step_bytes, too_much
+from facekp.metrics import format_figure
+from facekp.models.base import KeypointNetwork
+from facekp.models.checkpoint import read_checkpoint
+from facekp.models.factory import build_network
+from facekp.tasks.common import build
+from facekp.training.callbacks.distillation import Distillation
+from facekp.training.fit import FitResult, describe, fit
+from facekp.training.memory import peak_bytes
 from facekp.training.module import KeypointModule
-from facekp.visualization.reports.run import RunReport, duration
-from facekp.cli.runs import RESULTS, accept_resume, command
+from facekp.training.resume import check_resume
 from facekp.training.trainer import tensorboards
+from facekp.training.warm_start import load_matching_weights, warn_if_split_differs
+from facekp.visualization.reports.page import Gallery
+from facekp.visualization.reports.run import (
+    FinishedRun,
+    best_epoch,
+    predict_split,
+    write_run_report,
+)
 
 log = logging.getLogger(__name__)
 
-_PACKAGES = (
-    "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
-    "albumentations", "opencv-python-headless", "numpy",
-)  # fmt: skip
 
-
-def train(cfg: DictConfig) -> float:
-    """Train, validate and (where the protocol has a labelled test) test.
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What a run came to.
 
     Args:
-        cfg: the composed configuration, see `conf/`.
+        run_dir: its folder.
+        best_ckpt: checkpoint of the best epoch.
+        report: its page; None with `report=false`.
+        monitor: the metric that chose the best epoch.
+        figures: of the best epoch, and of the test split if there is one. Empty in all but the
+            first of several processes.
+        history: one row per epoch.
+    """
 
-    Returns:
-        The best value of `cfg.monitor`.
+    run_dir: Path
+    best_ckpt: Path
+    report: Path | None
+    monitor: str
+    figures: dict[str, float]
+    history: pd.DataFrame
+
+    @property
+    def best(self) -> float:
+        """The best value of the monitored metric; nan in all but the first of several processes."""
+        return float(self.figures.get(self.monitor, float("nan")))
+
+
+def train(cfg: DictConfig, command: str = "") -> TrainingResult:
+    """Train, validate and (if the protocol has an annotated test split) test.
+
+    Args:
+        cfg: the composed configuration, see `conf/`; its `run_dir` exists.
+        command: that repeats the run, for its records.
 
     Raises:
         FacekpError: a setting or a data file that cannot work.
     """
-    run_dir = Path(cfg.run_dir)
     started = time.perf_counter()
+    run_dir = Path(cfg.run_dir)
     L.seed_everything(cfg.seed, verbose=False)
-
+    register_plugins(cfg.get("plugins") or [])
     datamodule: FaceDataModule = build(cfg.dataset)
     datamodule.prepare_data()
     datamodule.setup()
     config = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    description = describe(config, datamodule)
+    description = describe(datamodule, config)
     if cfg.ckpt_path:
-        check_resumed(description, cfg.ckpt_path)
+        check_resume(description, cfg.ckpt_path)
         accept_resume(run_dir)
-    network = build_network(config["model"], datamodule.num_keypoints)
-    network.start_at(datamodule.mean_shape())
-    if cfg.init_from and not cfg.ckpt_path:
-        taken, count, before = start_from(network, cfg.init_from)
-        log.info(f"{taken:,} of {count:,} weights start as in {cfg.init_from}")
-        warn_of_other_faces(f"init_from={cfg.init_from}", before, description)
-    if cfg.trainer.gpus == 0:
-        view, batch_size = datamodule.view, datamodule.batch_size
-        needed = cfg.trainer.cpus * step_bytes(network, view.channels, view.size, batch_size)
-        free = available()
-        if 0 < free < needed:  # the system would end the process without a word
-            raise out_of_memory(cfg, f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
-        keep_freed_memory(needed)
+    network = prepare_network(cfg, datamodule, description)
     module = KeypointModule(
         network,
         loss=build(cfg.model.loss),
@@ -87,226 +104,132 @@ def train(cfg: DictConfig) -> float:
         threshold=cfg.threshold,
         description=description,
     )
-    monitorable = [
-        "val/loss",
-        *(f"val/{n}" for n in module.val_metrics.names if not n.startswith("auc")),
-    ]
-    if cfg.monitor not in monitorable:
-        raise ConfigError(f"monitor={cfg.monitor}: choose one of {', '.join(monitorable)}")
-    callbacks = {
-        name: build(node)
-        for name, node in cfg.callbacks.items()
-        if node and (cfg.report or name != "pictures")
-    }
-    if cfg.teacher:
-        callbacks["teacher"] = Teacher(cfg.teacher, description)
-        taught_by = callbacks["teacher"].description
-        warn_of_other_faces(f"teacher={cfg.teacher}", taught_by, description)
-    missing = {"best", "last", "history"} - callbacks.keys()
-    if missing:
-        raise ConfigError(
-            f"callbacks: {', '.join(sorted(missing))} left out; give the default ones, too, as in "
-            "callbacks=[default,ema]"
-        )
-    logger = build(cfg.logger) if cfg.get("logger") else False
-    trainer: L.Trainer = build(
-        cfg.trainer, callbacks=list(callbacks.values()), logger=logger, default_root_dir=run_dir
-    )
+    trainer = build_trainer(cfg, description, run_dir)
     if trainer.is_global_zero:
-        write_run_files(run_dir, module.description)
-
+        write_run_files(run_dir, description)
     log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
-    try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.ckpt_path, weights_only=True)
-    except (RuntimeError, MemoryError) as error:
-        if too_much(error):
-            raise out_of_memory(cfg, "more than there is") from error
-        if "DataLoader worker" not in str(error):
-            raise
-        raise FacekpError(
-            f"a loader process died ({str(error).splitlines()[0]}), perhaps for want of memory: "
-            f"dataset.num_workers=0 needs the least; resume={run_dir} goes on"
-        ) from error
-    best_ckpt = run_dir / "checkpoints" / "best.ckpt"
-    history: pd.DataFrame = callbacks["history"].frame
-    figures: dict[str, float] = {}
-    if trainer.is_global_zero:
-        if cfg.monitor not in history:
-            raise FacekpError("the run ended before its first validation: give it more time")
-        if history[cfg.monitor].isna().all():
-            raise FacekpError(f"{cfg.monitor} was never a number: lower model.optimizer.lr")
-        figures = history.loc[history[cfg.monitor].idxmin()].to_dict()
-    if datamodule.splits.get("test"):
-        tested = trainer.test(
-            module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
-        )
-        figures |= tested[0]
-    if not trainer.is_global_zero:  # one process reports for all
-        return math.nan
-    results = {
-        "name": cfg.name,
-        "command": command(),
-        "monitor": cfg.monitor,
-        "epochs": len(history),
-        "seconds": time.perf_counter() - started,
-        "peak_bytes": peak(trainer.strategy.root_device),
-        **figures,
-    }
-    if cfg.report:
-        module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
-        boards = tensorboards(trainer)
-        page = RunReport(run_dir, module, datamodule, history, cfg.monitor, cfg.threshold, boards)
-        page.write(results)
-        for board in boards:
-            board.close()  # Lightning closed it; what the report added opened it again
-    write_text(run_dir / RESULTS, json.dumps(results, indent=2))
-    show(results, cfg, run_dir)
-    return float(results[cfg.monitor])
 
-
-def out_of_memory(cfg: DictConfig, needed: str) -> ConfigError:
-    """The error for a batch that does not fit, with one that may."""
-    size, steps = cfg.dataset.batch_size, cfg.trainer.accumulate_grad_batches
-    if size == 1:
-        return ConfigError(f"dataset.batch_size=1 needs {needed}: lower model.input_size")
-    return ConfigError(
-        f"dataset.batch_size={size} needs {needed}: try dataset.batch_size={size // 2} "
-        f"trainer.accumulate_grad_batches={2 * steps}, the same step in more pieces"
+    fitted = fit(module, datamodule, trainer, cfg.monitor, cfg.ckpt_path)
+    report = None
+    if trainer.is_global_zero:  # one process reports for all
+        results = summarize_run(cfg, fitted, started, command) | {
+            "peak_bytes": peak_bytes(trainer.strategy.root_device)
+        }
+        if cfg.report:
+            report = write_report(cfg, results, fitted, module, trainer)
+        atomic_write_text(run_dir / RESULTS, json.dumps(results, indent=2))
+        show(results, cfg, run_dir)
+    return TrainingResult(
+        run_dir, fitted.best_ckpt, report, cfg.monitor, fitted.figures, fitted.history
     )
 
 
-def start_from(network: nn.Module, path: str) -> tuple[int, int, dict[str, Any]]:
-    """Give a network another one's weights wherever name and shape are the same.
-
-    Args:
-        network: it is changed.
-        path: a checkpoint; its data set, points and input size may differ.
-
-    Returns:
-        How many weights were taken, how many the network has, and the checkpoint's description.
+def prepare_network(
+    cfg: DictConfig, datamodule: FaceDataModule, description: NetworkDescription
+) -> KeypointNetwork:
+    """The configured network, with the weights that it starts from.
 
     Raises:
-        DataError: see `read_checkpoint`.
-        ConfigError: less than half of the network is in it.
+        FacekpError: settings that the network refuses, or weights that do not match.
     """
-    checkpoint, description = read_checkpoint(path)
-    given = checkpoint["state_dict"]
-    taken = {
-        name: given[f"network.{name}"].to(weight.dtype)
-        for name, weight in network.state_dict().items()
-        if getattr(given.get(f"network.{name}"), "shape", None) == weight.shape
-    }
-    sizes = {name: weight.numel() for name, weight in network.named_parameters()}
-    fitting, count = sum(sizes[name] for name in sizes.keys() & taken.keys()), sum(sizes.values())
-    if fitting < count / 2:
-        raise ConfigError(
-            f"init_from={path}: {fitting:,} of the network's {count:,} weights are in it; choose "
-            "the model that it was made with"
-        )
-    network.load_state_dict(taken, strict=False)
-    return fitting, count, description
-
-
-def warn_of_other_faces(given: str, before: dict[str, Any], description: dict[str, Any]) -> None:
-    """Say so where a network was trained on the same kind of data, but not on the same split."""
-    same_kind = before.get("scheme") == description["scheme"]
-    if same_kind and before.get("data_fingerprint") != description["data_fingerprint"]:
-        log.warning(
-            f"{given} was trained on other faces than these, or on another split: faces "
-            "that it has seen can be among the validation faces, which flatters the figures"
-        )
+    model = cast("dict[str, Any]", description.config["model"])
+    network = build_network(model, datamodule.num_keypoints, trusted=True)
+    network.init_output_bias(datamodule.mean_shape())
+    if cfg.init_from and not cfg.ckpt_path:
+        before = load_matching_weights(network, cfg.init_from)
+        warn_if_split_differs(f"init_from={cfg.init_from}", before, description)
+    return network
 
 
 def build_optimizer(cfg: DictConfig) -> Any:
     """What makes the optimizer from the parameters."""
     clipped = cfg.trainer.gradient_clip_val and str(cfg.trainer.precision).endswith("mixed")
     if clipped and cfg.model.optimizer.get("fused"):
-        # Lightning will not clip what a fused optimizer might unscale itself.
+        # Lightning does not clip what a fused optimizer might unscale itself.
         return build(cfg.model.optimizer, fused=False)
     return build(cfg.model.optimizer)
 
 
-# What may differ in a resumed run: where things are, and how fast they are read and worked on.
-_FREE = (
-    "dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
-    "dataset.num_workers", "model.optimizer.fused",
-)  # fmt: skip
-
-
-def check_resumed(description: dict[str, Any], ckpt_path: str) -> None:
-    """Refuse to go on with another network, data set or recipe than the checkpoint's.
+def build_trainer(cfg: DictConfig, description: NetworkDescription, run_dir: Path) -> L.Trainer:
+    """The configured trainer with its callbacks and logger.
 
     Raises:
-        ConfigError: names what differs.
-        DataError: not a checkpoint of facekp.
+        FacekpError: missing callbacks, missing GPUs, or a teacher that does not match.
     """
-    checkpoint, before = read_checkpoint(ckpt_path)
-    old, new = (
-        flatten({key: d["config"].get(key) for key in ("seed", "model", "dataset", "teacher")})
-        for d in (before, description)
-    )
-    changed = [
-        f"{key}={new.get(key)} (was {old.get(key)})"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in _FREE
-    ]
-    if changed:
+    callbacks = {
+        name: build(node)
+        for name, node in cfg.callbacks.items()
+        if node and (cfg.report or name != "pictures")
+    }
+    if cfg.teacher:
+        distillation = Distillation(cfg.teacher, description)
+        warn_if_split_differs(f"teacher={cfg.teacher}", distillation.description, description)
+        callbacks["distillation"] = distillation
+    missing = {"best", "last", "history"} - callbacks.keys()
+    if missing:
         raise ConfigError(
-            f"ckpt_path={ckpt_path}: a resumed run goes on as it began, but " + ", ".join(changed)
+            f"callbacks: {', '.join(sorted(missing))} are missing; include the default ones, as in "
+            "callbacks=[default,ema]"
         )
-    if not isinstance(checkpoint.get("epoch"), int):
-        raise ConfigError(f"ckpt_path={ckpt_path}: packed weights can be used, not gone on with")
-    done, wanted = int(checkpoint["epoch"]) + 1, description["config"]["trainer"]["max_epochs"]
-    if done > wanted:
-        raise ConfigError(
-            f"ckpt_path={ckpt_path}: the run has {done} epochs behind it, but "
-            f"trainer.max_epochs={wanted}"
-        )
-    states = checkpoint.get("callbacks", {}).values()
-    judged = any(
-        isinstance(s, dict) and s.get("best_model_path") and s.get("monitor") for s in states
+    logger = build(cfg.logger) if cfg.get("logger") else False
+    return build(
+        cfg.trainer, callbacks=list(callbacks.values()), logger=logger, default_root_dir=run_dir
     )
-    if judged and not Path(ckpt_path).with_name("best.ckpt").is_file():
-        raise ConfigError(f"ckpt_path={ckpt_path}: best.ckpt is not beside it; restore the folder")
-    if before.get("data_fingerprint") != description["data_fingerprint"]:
-        raise ConfigError(f"ckpt_path={ckpt_path}: the data has changed since the run began")
 
 
-def describe(config: dict[str, Any], datamodule: FaceDataModule) -> dict[str, Any]:
-    """What a checkpoint says about itself, as plain containers."""
-    view = datamodule.view
+def summarize_run(
+    cfg: DictConfig, fitted: FitResult, started: float, command: str
+) -> dict[str, Any]:
+    """The content of `results.json`."""
     return {
-        "facekp": facekp.__version__,
-        "seed": config["seed"],
-        "scheme": datamodule.scheme.name,
-        "points": list(datamodule.points),
-        "protocol": datamodule.protocol,
-        "box_kind": datamodule.box_kind,
-        "framing": datamodule.framing(),
-        "mean_shape": datamodule.mean_shape().tolist(),
-        "view": {
-            "size": list(view.size),
-            "channels": view.channels,
-            "box_scale": view.box_scale,
-            "square": view.square,
-        },
-        "data_fingerprint": datamodule.fingerprint(),
-        "environment": {
-            "python": platform.python_version(),
-            "machine": platform.platform(),
-            "cpus": os.cpu_count(),
-            **{name: version(name) for name in _PACKAGES},
-        },
-        "config": config,
+        "name": cfg.name,
+        "command": command,
+        "monitor": cfg.monitor,
+        "epochs": len(fitted.history),
+        "seconds": time.perf_counter() - started,
+        **fitted.figures,
     }
 
 
-def write_run_files(run_dir: Path, description: dict[str, Any]) -> None:
+def write_report(
+    cfg: DictConfig,
+    results: dict[str, Any],
+    fitted: FitResult,
+    module: KeypointModule,
+    trainer: L.Trainer,
+) -> Path:
+    """Write the run's report with its best weights, and return the page's path."""
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(datamodule, FaceDataModule)
+    assert module.description is not None
+    module.load_state_dict(read_checkpoint(fitted.best_ckpt)[0]["state_dict"])
+    network = module.eval().network
+    mean_shape = module.description.mean_shape
+    run = FinishedRun(
+        results,
+        fitted.history,
+        module.description,
+        predict_split(network, datamodule.dataset("val"), mean_shape, datamodule.batch_size),
+        cfg.threshold,
+        datamodule.summary(),
+        datamodule.subset_label,
+    )
+    boards = tensorboards(trainer)
+    run_dir = Path(cfg.run_dir)
+    epoch = best_epoch(fitted.history, cfg.monitor)
+    path = write_run_report(run_dir, run, network, Gallery(run_dir / "pictures", boards, epoch))
+    for board in boards:
+        board.close()  # Lightning has closed it, but the report opened it again
+    return path
+
+
+def write_run_files(run_dir: Path, description: NetworkDescription) -> None:
     """`config.yaml`, resolved, and `environment.yaml` with versions and the data's fingerprint."""
-    rest = {key: value for key, value in description.items() if key != "config"}
-    for name, content in (("config", description["config"]), ("environment", rest)):
+    environment = description.to_dict()
+    config = environment.pop("config")
+    for name, content in (("config", config), ("environment", environment)):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        write_text(run_dir / f"{name}.yaml", text)
+        atomic_write_text(run_dir / f"{name}.yaml", text)
 
 
 def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
@@ -315,16 +238,15 @@ def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in results.items():
-        _, _, metric = name.partition("/")
-        if metric:
-            percent = metric.startswith(("nme", "auc", "failure"))
-            table.add_row(name, f"{100 * value:.2f} %" if percent else f"{value:.6g}")
+        if "/" in name:
+            table.add_row(name, format_figure(name, value))
     Console().print(table)
-    kind = "GPU memory" if cfg.trainer.gpus else "memory"
-    held = f", at most {results['peak_bytes'] / 1e9:.2f} GB of {kind}"
-    print(f"took        {duration(results['seconds'])}{held if results['peak_bytes'] else ''}")
+    memory = "GPU memory" if cfg.trainer.gpus else "memory"
+    peak = f", at most {results['peak_bytes'] / 1e9:.2f} GB of {memory}"
+    duration = format_duration(results["seconds"])
+    print(f"took        {duration}{peak if results['peak_bytes'] else ''}")
     print(f"run         {run_dir}")
-    print(f"checkpoint  {run_dir / 'checkpoints' / 'best.ckpt'}")
+    print(f"checkpoint  {run_dir / BEST}")
     if cfg.report:
-        print(f"report      {run_dir / 'report.html'}")
+        print(f"report      {run_dir / REPORT}")
     print(f"curves      tensorboard --logdir {cfg.runs_dir}")

@@ -1,1 +1,1 @@
-"""Training: Lightning module, trainer, losses, callbacks, resume."""
+"""Training: `fit`, Lightning module, trainer, losses, callbacks, warm start, resume."""

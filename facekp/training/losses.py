@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class WingLoss(nn.Module):
-    """Wing loss: logarithmic near zero, so that small errors still pull.
+    """Wing loss: logarithmic near zero, so that small errors keep their gradient.
 
     `w ln(1 + |x| / epsilon)` below `w`, `|x| - C` above, C making it continuous (Z.-H. Feng et al.,
     "Wing loss for robust facial landmark localisation with convolutional neural networks", CVPR

@@ -1,4 +1,4 @@
-"""How a training on the CPU holds its memory."""
+"""Memory of a training: what a step needs, what is available, what was held."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facekp.core.errors import ConfigError
 from facekp.core.geometry import Size
 
-if TYPE_CHECKING:  # torch itself would be most of the memory of a process that does without
+if TYPE_CHECKING:  # importing torch would be most of the memory of a process without it
     import torch
     from torch import Tensor, nn
+
+    from facekp.data.datamodule import FaceDataModule
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
-def keep_freed_memory(needed: int) -> None:
-    """Tell glibc to keep what is freed for the next tensor, where there is plenty.
+def retain_freed_memory(needed: int) -> None:
+    """Tell glibc to keep freed memory for the next tensor, if there is plenty of it.
 
-    By itself it gives every large tensor back to the system and takes it anew, zeroed, page by
-    page, at each step: more work than many a convolution. Kept memory falls into pieces of other
-    sizes than are asked for next, up to twice what is in use. Does nothing where malloc is another.
+    By default it returns every large tensor to the system and requests it again, zeroed page by
+    page, at each step, which costs more than many convolutions. Kept memory fragments, up to twice
+    what is in use. Does nothing with another malloc.
 
     Args:
-        needed: bytes that a step holds, see `step_bytes`.
+        needed: bytes that a step holds, see `training_step_bytes`.
     """
-    if sys.platform != "linux" or 4 * needed > available():
+    if sys.platform != "linux" or 4 * needed > available_bytes():
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -35,8 +38,8 @@ def keep_freed_memory(needed: int) -> None:
         mallopt(_M_TRIM_THRESHOLD, -1)
 
 
-def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -> int:
-    """Bytes that a training step holds, as measured on two images of `size` (height, width)."""
+def training_step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -> int:
+    """Bytes that a training step holds, extrapolated from two images of `size` (height, width)."""
     import torch
 
     kept: dict[int, int] = {}
@@ -44,7 +47,7 @@ def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # itself would be a cycle that is never freed
+        return tensor.detach()  # the tensor itself would be a cycle that is never freed
 
     with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(keep, keep):
         copy.deepcopy(network).train()(torch.zeros(2, channels, *size))
@@ -53,23 +56,56 @@ def step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -
     return activations * batch_size // 2 + 4 * weights  # with gradients and Adam's two moments
 
 
-def too_much(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, the processor's or a GPU's."""
+def check_memory(
+    network: nn.Module, datamodule: FaceDataModule, processes: int, accumulate: int
+) -> None:
+    """Check that a step on the CPU fits into memory, and let malloc keep what it frees.
+
+    Args:
+        network: the network.
+        datamodule: gives input and batch size.
+        processes: on this machine.
+        accumulate: batches per step, for the advice.
+
+    Raises:
+        ConfigError: it does not fit; the system would end the process without a message.
+    """
+    crop, batch_size = datamodule.crop, datamodule.batch_size
+    needed = processes * training_step_bytes(network, crop.channels, crop.size, batch_size)
+    free = available_bytes()
+    if 0 < free < needed:
+        sizes = f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        raise out_of_memory_error(batch_size, accumulate, sizes)
+    retain_freed_memory(needed)
+
+
+def out_of_memory_error(batch_size: int, accumulate: int, needed: str) -> ConfigError:
+    """The error for a batch that does not fit, with the advice that may help."""
+    if batch_size == 1:
+        return ConfigError(f"dataset.batch_size=1 needs {needed}: lower model.input_size")
+    return ConfigError(
+        f"dataset.batch_size={batch_size} needs {needed}: try dataset.batch_size={batch_size // 2} "
+        f"trainer.accumulate_grad_batches={2 * accumulate}, the same step in smaller parts"
+    )
+
+
+def is_oom(error: BaseException) -> bool:
+    """Whether an error means out of memory, of the CPU or of a GPU."""
     known = "out of memory", "can't allocate memory"
     return isinstance(error, MemoryError) or any(part in str(error) for part in known)
 
 
-def peak(device: torch.device) -> int:
-    """The most bytes held so far: of a CUDA device, else by this process; 0: not known."""
+def peak_bytes(device: torch.device) -> int:
+    """Peak memory in bytes, of a CUDA device or else of this process; 0: unknown."""
     if device.type == "cuda":
         import torch
 
         return torch.cuda.max_memory_reserved(device)
-    return process_peak()
+    return process_peak_bytes()
 
 
-def process_peak() -> int:
-    """The most bytes that this process has held (`getrusage` counts its parent's); 0: not known."""
+def process_peak_bytes() -> int:
+    """Peak memory of this process in bytes (`getrusage` counts its parent's); 0: unknown."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -77,8 +113,8 @@ def process_peak() -> int:
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
-def available() -> int:
-    """Bytes that this process may still take, of the machine or its control group; 0: not known."""
+def available_bytes() -> int:
+    """Memory that this process may still use, of the machine or its control group; 0: unknown."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         numbers = {

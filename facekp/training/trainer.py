@@ -1,4 +1,4 @@
-"""A Lightning trainer that understands `gpus`, and its TensorBoard."""
+"""A Lightning trainer that understands `gpus`, and its TensorBoard writers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from facekp.training.callbacks.checkpoint import WholeCheckpointIO
-from facekp.cli.validation import in_a_sweep, no_gpu, wanted_gpus
-from facekp.core.devices import claim_gpu
+from facekp.core.devices import claim_gpu, missing_gpu_error, requested_gpus
+from facekp.training.checkpoint_io import AtomicCheckpointIO
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +24,7 @@ log = logging.getLogger(__name__)
 def make_trainer(
     gpus: int | Sequence[int] = 0,
     cpus: int = 1,
+    exclusive: bool = False,
     compile: bool = False,  # noqa: A002  # torch's own name for it
     callbacks: Sequence[Callback] = (),
     **settings: Any,
@@ -33,28 +33,29 @@ def make_trainer(
 
     Args:
         gpus: 0 for the CPU, a number of GPUs, -1 for all, or a list of their indices.
-        cpus: processes on the CPU, where gpus is 0.
+        cpus: number of processes on the CPU, if gpus is 0.
+        exclusive: with `gpus=1`, use a GPU that no other exclusive process on this machine uses.
         compile: run the network through `torch.compile`.
-        callbacks: Lightning's.
-        **settings: Lightning's own.
+        callbacks: of Lightning.
+        **settings: of Lightning's trainer.
 
     Raises:
-        ConfigError: GPUs that are not there.
+        ConfigError: GPUs that do not exist, or are all taken.
     """
-    # Lightning's advice on loaders and its tips do not fit what is done here on purpose.
+    # Advice of Lightning on what is done on purpose here.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*is smaller than")
-    # Said in one line by the data module.
+    # The data module says it in one line.
     warnings.filterwarnings("ignore", message=".*This DataLoader will create")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     return L.Trainer(
-        **_devices(gpus, cpus),
+        **_devices(gpus, cpus, exclusive),
         callbacks=[*callbacks, *([CompiledNetwork()] if compile else [])],
-        # Our sampler parts the data itself, without counting a sample twice.
+        # `EpochSampler` splits the data itself, without counting a sample twice.
         use_distributed_sampler=False,
-        plugins=[WholeCheckpointIO()],
+        plugins=[AtomicCheckpointIO()],
         enable_progress_bar=False,
         enable_model_summary=False,
         **settings,
@@ -62,8 +63,8 @@ def make_trainer(
 
 
 def tensorboards(trainer: L.Trainer) -> list[SummaryWriter]:
-    """The TensorBoard writers of a run; none where it keeps none."""
-    return [own.experiment for own in trainer.loggers if isinstance(own, TensorBoardLogger)]
+    """The TensorBoard writers of a run; none if it has no TensorBoard logger."""
+    return [x.experiment for x in trainer.loggers if isinstance(x, TensorBoardLogger)]
 
 
 class CompiledNetwork(Callback):
@@ -76,18 +77,18 @@ class CompiledNetwork(Callback):
             pl_module.network.compile()
 
 
-def _devices(gpus: int | Sequence[int], cpus: int) -> dict[str, Any]:
+def _devices(gpus: int | Sequence[int], cpus: int, exclusive: bool) -> dict[str, Any]:
     available = torch.cuda.device_count()
-    wanted = wanted_gpus(gpus)
+    wanted = requested_gpus(gpus)
     if not wanted:
         if available:
             log.info("training on the CPU; trainer.gpus=1 uses the GPU of this machine")
-        else:  # torch's optimizers look for a driver in every step, unless told not to
+        else:  # otherwise torch's optimizers look for a driver in every step
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return {"accelerator": "cpu", "devices": cpus}
     if any(not 0 <= index < available for index in wanted):
-        raise no_gpu(gpus, available)
-    if gpus == 1 and in_a_sweep():
+        raise missing_gpu_error(gpus, available)
+    if gpus == 1 and exclusive:
         names = [str(torch.cuda.get_device_properties(index).uuid) for index in range(available)]
         return {"accelerator": "gpu", "devices": [claim_gpu(names)]}
     return {"accelerator": "gpu", "devices": gpus if isinstance(gpus, int) else list(wanted)}

@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from facekp.visualization.overlay import BASELINE, INK, TRAINING, VALIDATION
 from facekp.core.landmarks import LandmarkScheme
+from facekp.metrics import NormalizedMeanError
+from facekp.visualization.overlay import BASELINE, INK, TRAINING, VALIDATION
 
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
@@ -44,11 +45,11 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """An SVG element to stand in a page, transparent, in the page's font and colour of text.
+    """An SVG element for a page, transparent, in the page's font and text colour.
 
     Args:
         figure: the chart.
-        name: keeps the ids inside apart from those of the page's other charts.
+        name: prefix of the ids inside, unique on the page.
     """
     stream = io.StringIO()
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
@@ -59,8 +60,8 @@ def to_svg(figure: Figure, name: str) -> str:
     return re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", text)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a chart as a picture; the name's ending decides the format."""
+def save_chart(figure: Figure, path: Path) -> None:
+    """Write a chart as an image in the format of the file name's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(_STYLE):
         figure.savefig(path, dpi=120)
@@ -71,7 +72,7 @@ def loss_curves(history: pd.DataFrame, monitor: str) -> Figure:
     """Training and validation loss by epoch, and the best epoch.
 
     Args:
-        history: a row an epoch with `epoch`, `train/loss`, `val/loss` and the monitored metric.
+        history: one row per epoch with `epoch`, `train/loss`, `val/loss` and the monitored metric.
         monitor: the metric that is lowest in the best epoch.
     """
     figure = _figure(7, 3.6)
@@ -83,9 +84,9 @@ def loss_curves(history: pd.DataFrame, monitor: str) -> Figure:
         ("validation", "val/loss", VALIDATION),
     ):
         if column in history:
-            there = history[column].notna()
+            known = history[column].notna()
             axes.plot(
-                epochs[there], history[column][there], few + "-", color=colour, label=name, ms=3
+                epochs[known], history[column][known], few + "-", color=colour, label=name, ms=3
             )
     best = int(epochs.iloc[history[monitor].argmin()])
     axes.axvline(best, color=BASELINE, ls="--", lw=1, label=f"best {monitor}: epoch {best}")
@@ -100,11 +101,11 @@ def loss_curves(history: pd.DataFrame, monitor: str) -> Figure:
 
 @mpl.rc_context(_STYLE)
 def error_curves(errors: Mapping[str, np.ndarray], threshold: float) -> tuple[Figure, pd.DataFrame]:
-    """Cumulative error curves, to where nearly all faces are in, as a chart and as numbers.
+    """Cumulative error curves up to where nearly all faces are included, as chart and as table.
 
     Args:
-        errors: NME (N,) of each face by predictor; the first is drawn strongest.
-        threshold: marked; the curve reaches it in any case.
+        errors: NME (N,) of each face by predictor; the first is emphasised.
+        threshold: marked in the chart; the curve always reaches it.
     """
     end = max(threshold, *(float(np.quantile(values, 0.98)) for values in errors.values()))
     grid = np.linspace(0, end, 201)
@@ -118,7 +119,7 @@ def error_curves(errors: Mapping[str, np.ndarray], threshold: float) -> tuple[Fi
     for (name, share), colour in zip(shares.items(), colours, strict=True):
         axes.plot(100 * grid, 100 * share, label=name, lw=2, color=colour)
     axes.axvline(100 * threshold, color=BASELINE, ls="--", lw=1)
-    axes.set_xlabel("NME over the outer eye corners, %")
+    axes.set_xlabel(f"{NormalizedMeanError.title}, %")
     axes.set_ylabel("faces with at most this error, %")
     axes.set_xlim(0, 100 * end)
     axes.set_ylim(0, 100)
@@ -130,13 +131,13 @@ def error_curves(errors: Mapping[str, np.ndarray], threshold: float) -> tuple[Fi
 def errors_by_point(
     mean_shape: np.ndarray, offsets: np.ndarray, points: Sequence[int], scheme: LandmarkScheme
 ) -> Figure:
-    """Mean error of each point on the mean face; for a single point, where each guess fell.
+    """Mean error of each point on the mean face; for a single point, where each prediction lies.
 
     Args:
         mean_shape: (K, 2), x to the right, y down.
-        offsets: (N, K, 2) of the guesses from the truth, over the inter-ocular distance.
+        offsets: (N, K, 2) of predicted from annotated points, in inter-ocular distances.
         points: indices of the K points in the scheme.
-        scheme: what the points are.
+        scheme: of the points.
     """
     figure = _figure(5.4, 4.6)
     axes = figure.subplots()
@@ -151,9 +152,9 @@ def errors_by_point(
         axes.set_ylabel("below it, %")
         return figure
     at = {point: place for place, point in enumerate(points)}
-    for chain in scheme.lines:
-        own = mean_shape[[at[point] for point in chain if point in at]]
-        axes.plot(*own.T, color=BASELINE, lw=1, zorder=1)
+    for chain in scheme.skeleton:
+        line = mean_shape[[at[point] for point in chain if point in at]]
+        axes.plot(*line.T, color=BASELINE, lw=1, zorder=1)
     error = 100 * np.linalg.norm(offsets, axis=-1).mean(axis=0)
     x, y = mean_shape.T
     size = 12 + 160 * error / error.max()
@@ -164,26 +165,26 @@ def errors_by_point(
 
 
 @mpl.rc_context(_STYLE)
-def errors_by_source(errors: pd.DataFrame, unit: str) -> Figure:
-    """The faces' NME by the part of the data set they come from: all, and the median.
+def errors_by_subset(errors: pd.DataFrame, label: str) -> Figure:
+    """NME of each face by the part of the data set it belongs to, and the medians.
 
     Args:
-        errors: a row a face with `source` and `nme_interocular`.
-        unit: what a source is, for the axis.
+        errors: one row per face with `subset` and `nme_interocular`.
+        label: what a subset is, for the axis.
     """
-    groups = [(str(name), 100 * own) for name, own in errors.groupby("source").nme_interocular]
+    groups = [(str(name), 100 * own) for name, own in errors.groupby("subset").nme_interocular]
     figure = _figure(6, 0.9 + 0.45 * len(groups))
     axes = figure.subplots()
     _strips(axes, groups, vertical=False)
     axes.invert_yaxis()
     _logarithmic(axes, "x", errors.nme_interocular.to_numpy())
-    axes.set_xlabel("NME over the outer eye corners, %")
-    axes.set_ylabel(unit)
+    axes.set_xlabel(f"{NormalizedMeanError.title}, %")
+    axes.set_ylabel(label)
     return figure
 
 
 def _logarithmic(axes: Axes, which: str, values: np.ndarray) -> None:
-    """Make axis `x` or `y` logarithmic, with numbers on it also where it spans no power of ten."""
+    """Make axis `x` or `y` logarithmic, with tick labels also if it spans no power of ten."""
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
         return
@@ -196,7 +197,7 @@ def _logarithmic(axes: Axes, which: str, values: np.ndarray) -> None:
 
 
 def _strips(axes: Axes, groups: Sequence[tuple[str, pd.Series]], vertical: bool) -> None:
-    """Every value of each group, spread a little, and a bar at the median."""
+    """All values of each group, jittered, and a bar at the median."""
     generator = np.random.default_rng(0)
     for place, (_, values) in enumerate(groups):
         spread = place + generator.uniform(-0.16, 0.16, len(values))
@@ -223,18 +224,18 @@ def _strips(axes: Axes, groups: Sequence[tuple[str, pd.Series]], vertical: bool)
 
 @mpl.rc_context(_STYLE)
 def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
-    """A metric by epoch of several runs, best first; the ten best are named."""
+    """A metric by epoch of several runs, given best first; the ten best are named."""
     figure = _figure(8, 4)
     axes = figure.subplots()
     colours = mpl.colormaps["turbo"](np.linspace(0.9, 0.1, len(histories)))
     for place, (name, history) in reversed(list(enumerate(histories.items()))):
-        there = history[monitor].notna()
+        known = history[monitor].notna()
         axes.plot(
-            history["epoch"][there] + 1,
-            history[monitor][there],
+            history["epoch"][known] + 1,
+            history[monitor][known],
             color=colours[place],
             lw=2 if place == 0 else 1.2,
-            marker="o" if there.sum() == 1 else "",
+            marker="o" if known.sum() == 1 else "",
             label=name if place < 10 else None,
         )
     _logarithmic(axes, "y", np.concatenate([own[monitor] for own in histories.values()]))
@@ -250,10 +251,10 @@ def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
 
 @mpl.rc_context(_STYLE)
 def sweep_effects(jobs: pd.DataFrame, settings: Sequence[str], monitor: str) -> Figure:
-    """What each setting of a sweep does: every run's best value by the setting's, and the median.
+    """Effect of each setting of a sweep: the best value of each run by setting, and the medians.
 
     Args:
-        jobs: a row a run, with a column each for the settings, and `best`.
+        jobs: one row per run, with one column per setting, and `best`.
         settings: the columns that differ between runs.
         monitor: name of the metric.
     """

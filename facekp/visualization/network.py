@@ -1,4 +1,4 @@
-"""Looking into a network: its layers, its filters, and what they make of a face."""
+"""Network inspection: layer table, filters, feature maps."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from facekp.visualization.overlay import enlarge, fit, grid, heat, signed
+from facekp.visualization.overlay import diverging_image, enlarge, grid, heatmap_image, letterbox
 
 TILE = 84
 
 
 def layer_table(network: nn.Module, images: Tensor) -> pd.DataFrame:
-    """A row a layer, in the order of the forward pass.
+    """One row per layer, in forward order.
 
-    Columns: `layer` (its name in the network), `type`, `output` (shape for one image, e.g.
-    `12x58x78`), `parameters`, `multiply_adds` (of convolutions and fully connected layers).
+    Columns: `layer` (name in the network), `type`, `output` (shape for one image, e.g. `12x58x78`),
+    `parameters`, `multiply_adds` (of convolutions and fully connected layers).
 
     Args:
         network: in evaluation mode.
-        images: (1, C, H, W), as the network takes them.
+        images: (1, C, H, W), scaled as for the network.
     """
     names = {module: name for name, module in network.named_modules()}
     leaves = [module for module in network.modules() if not list(module.children())]
@@ -37,7 +37,7 @@ def layer_table(network: nn.Module, images: Tensor) -> pd.DataFrame:
             "type": type(module).__name__,
             "output": "x".join(map(str, output.shape[1:])),
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            # An operation is a multiplication or an addition.
+            # The counter counts multiplications and additions separately.
             "multiply_adds": sum(counts.get(f"{root}.{names[module]}", {}).values()) // 2,
         }
         for module, output in outputs.items()
@@ -48,25 +48,25 @@ def layer_table(network: nn.Module, images: Tensor) -> pd.DataFrame:
 def _outputs(
     network: nn.Module, images: Tensor, modules: Sequence[nn.Module]
 ) -> dict[nn.Module, Tensor]:
-    """What some modules answer to images on their way through a network, in that order."""
-    answers: dict[nn.Module, Tensor] = {}
+    """Outputs of some modules of a network for images, in forward order."""
+    outputs: dict[nn.Module, Tensor] = {}
 
-    def note(module: nn.Module, _: object, output: object) -> None:
+    def record(module: nn.Module, _: object, output: object) -> None:
         if isinstance(output, Tensor):
-            answers[module] = output.clone()  # the next layer may work in place
+            outputs[module] = output.clone()  # the next layer may work in place
 
-    hooks = [module.register_forward_hook(note) for module in modules]
+    hooks = [module.register_forward_hook(record) for module in modules]
     try:
         with torch.no_grad():
             network(images)
     finally:
         for hook in hooks:
             hook.remove()
-    return answers
+    return outputs
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
-    """The convolutions with filters of more than one pixel, by name, in the network's order."""
+    """Convolutions with filters of more than one pixel, by name, in the network's order."""
     return {
         name: module
         for name, module in network.named_modules()
@@ -75,40 +75,40 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 def filter_sheet(convolution: nn.Conv2d, outputs: int = 16, inputs: int = 8) -> np.ndarray:
-    """The learned filters, red for positive and blue for negative weights; one scale for all.
+    """Learned filters, red for positive and blue for negative weights, on one scale.
 
-    A filter of one input channel is a tile; otherwise a row a filter, a column an input channel.
+    With one input channel each filter is a tile; otherwise rows are filters, columns are channels.
 
     Args:
         convolution: the layer.
-        outputs: most filters to show.
-        inputs: most input channels to show of each.
+        outputs: number of filters to show, at most.
+        inputs: number of input channels to show of each, at most.
     """
     weights = convolution.weight.detach().float().cpu().numpy()[:outputs, :inputs]
-    picture = signed(weights.reshape(-1, weights.shape[-1])).reshape(*weights.shape, 3)
+    picture = diverging_image(weights.reshape(-1, weights.shape[-1])).reshape(*weights.shape, 3)
     times = max(1, (TILE if weights.shape[1] == 1 else TILE // 2) // weights.shape[-1])
     tiles = [enlarge(tile, times) for row in picture for tile in row]
     return grid(tiles, 8 if weights.shape[1] == 1 else weights.shape[1])
 
 
 def feature_maps(network: nn.Module, images: Tensor, layers: int = 5) -> dict[str, np.ndarray]:
-    """What convolutions answer to a face, bright for strong; up to sixteen channels each.
+    """Feature maps of convolutions for a face, bright for strong; up to 16 channels each.
 
     Args:
         network: in evaluation mode.
-        images: (1, C, H, W), as the network takes them.
-        layers: most convolutions to show, spread over the network.
+        images: (1, C, H, W), scaled as for the network.
+        layers: number of convolutions to show, at most, spread over the network.
 
     Returns:
-        A sheet by layer, in the network's order.
+        Images by layer, in the network's order.
     """
     found = convolutions(network)
     chosen = np.unique(np.linspace(0, len(found) - 1, layers).round().astype(int))
     shown = [list(found.items())[place] for place in chosen]
-    answers = _outputs(network, images, [module for _, module in shown])
+    outputs = _outputs(network, images, [module for _, module in shown])
     sheets = {}
     for name, module in shown:
-        maps = answers[module][0, :16].float().cpu().numpy()
+        maps = outputs[module][0, :16].float().cpu().numpy()
         height = round(2 * TILE * maps.shape[1] / maps.shape[2])
-        sheets[name] = grid([fit(heat(one), (height, 2 * TILE)) for one in maps], 8)
+        sheets[name] = grid([letterbox(heatmap_image(m), (height, 2 * TILE)) for m in maps], 8)
     return sheets

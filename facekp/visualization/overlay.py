@@ -1,27 +1,35 @@
-"""Pictures of faces: points, lines, labels and grids. Nothing else knows colours."""
+"""Pictures of faces: points, skeletons, boxes, captions and grids; the colours of all pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from facekp.core.geometry import denormalize_points
-from facekp.core.landmarks import LandmarkScheme
+from facekp.core.landmarks import SCHEMES, LandmarkScheme
 
 Colour = tuple[int, int, int]
 
 TRUTH: Colour = (40, 205, 80)
 PREDICTION: Colour = (235, 50, 50)
 BOX: Colour = (255, 200, 40)
-# Of charts. Ink is a colour that nothing else has: in an SVG it becomes that of the page's text.
+# Of charts. Nothing else has the colour INK: in an SVG it is replaced by the page's text colour.
 INK = "#1d2127"
 TRAINING, VALIDATION, BASELINE = "#3b82c4", "#e0662b", "#8d949e"
-_SHIFT = 4
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
+
+
+class AnyFace(Protocol):
+    """What drawing needs of a face."""
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """(K, 2) pixels of the photo."""
 
 
 def draw_points(
@@ -32,15 +40,15 @@ def draw_points(
     scale: float = 1.0,
     radius: float | None = None,
 ) -> np.ndarray:
-    """A picture with points on it.
+    """An image with points drawn on it.
 
     Args:
-        image: (H, W, 3) or (H, W) uint8; it is not changed.
+        image: (H, W, 3) or (H, W) uint8; not modified.
         keypoints: (K, 2) pixels of the image.
         colour: RGB.
-        scheme: draws its lines too, where all its points are given.
-        scale: the picture is enlarged as often first, so that points stay small.
-        radius: of a point in pixels of the result; None fits it to the picture.
+        scheme: draws its skeleton, too, if all its points are given.
+        scale: factor by which the image is enlarged first, so that points stay small.
+        radius: of a point in pixels of the result; None: in proportion to the image.
 
     Returns:
         (H * scale, W * scale, 3) uint8.
@@ -57,7 +65,7 @@ def draw_points(
         share = 130 if len(points) > 5 else 65
         radius = float(np.clip(min(canvas.shape[:2]) / share, 1.0, 6.0))
     if scheme is not None and len(points) == scheme.count:
-        for chain in scheme.lines:
+        for chain in scheme.skeleton:
             line = np.round(points[list(chain)] * 2**_SHIFT).astype(np.int32)
             width = max(1, round(radius / 2))
             cv2.polylines(canvas, [line], False, colour, width, cv2.LINE_AA, _SHIFT)
@@ -68,33 +76,53 @@ def draw_points(
     return canvas
 
 
-def picture_of_view(
-    view: np.ndarray,
+def draw_crop(
+    crop: np.ndarray,
     layers: Sequence[tuple[np.ndarray, Colour]],
     scheme: LandmarkScheme,
     width: int = 300,
 ) -> np.ndarray:
-    """What a network sees, with points on it.
+    """A network's input with points drawn on it.
 
     Args:
-        view: (C, H, W) uint8, grey or RGB.
+        crop: (C, H, W) uint8, grey or RGB.
         layers: sets of points (K, 2) in normalised coordinates and their colours, lowest first.
-        scheme: draws its lines too, where all its points are given.
+        scheme: draws its skeleton, too, if all its points are given.
         width: of the result.
 
     Returns:
         (about H * width / W, width, 3) uint8.
     """
-    pixels = np.broadcast_to(view.transpose(1, 2, 0), (*view.shape[1:], 3))
-    canvas = fit(pixels, (round(view.shape[1] * width / view.shape[2]), width))
+    pixels = np.broadcast_to(crop.transpose(1, 2, 0), (*crop.shape[1:], 3))
+    canvas = letterbox(pixels, (round(crop.shape[1] * width / crop.shape[2]), width))
     for points, colour in layers:
-        there = denormalize_points(points.astype(float), canvas.shape[:2])
-        canvas = draw_points(canvas, there, colour, scheme)
+        pixel_points = denormalize_points(points.astype(float), canvas.shape[:2])
+        canvas = draw_points(canvas, pixel_points, colour, scheme)
     return canvas
 
 
+def draw_faces(
+    image: np.ndarray, faces: Iterable[AnyFace], scheme: LandmarkScheme | None = None
+) -> np.ndarray:
+    """A photo (H, W, 3) with the points and skeleton of each face.
+
+    Args:
+        image: (H, W, 3) or (H, W) uint8; not modified.
+        faces: what a `Predictor` returned for it.
+        scheme: of the points; None: the known scheme with as many points, if there is one.
+    """
+    for face in faces:
+        points = np.asarray(face.keypoints)
+        known = [s for s in SCHEMES.values() if s.count == len(points)]
+        side = np.ptp(points, axis=0).max()
+        radius = float(np.clip(side / 110, 0.7, 8.0))
+        skeleton = scheme or (known[0] if known else None)
+        image = draw_points(image, points, scheme=skeleton, radius=radius)
+    return image
+
+
 def draw_box(image: np.ndarray, box: np.ndarray, colour: Colour = BOX) -> np.ndarray:
-    """A copy of a picture (H, W, 3) with a box (4,) in its pixels."""
+    """A copy of an image (H, W, 3) with a box (4,) in its pixels."""
     canvas = image.copy()
     corners = np.round(np.clip(box, -1e5, 1e5) * 2**_SHIFT).astype(int).tolist()
     width = max(1, round(min(canvas.shape[:2]) / 250))
@@ -104,15 +132,15 @@ def draw_box(image: np.ndarray, box: np.ndarray, colour: Colour = BOX) -> np.nda
     return canvas
 
 
-def heat(values: np.ndarray) -> np.ndarray:
-    """(H, W) numbers as a picture (H, W, 3), from dark (lowest) to bright (highest)."""
+def heatmap_image(values: np.ndarray) -> np.ndarray:
+    """Numbers (H, W) as an image (H, W, 3), from dark (lowest) to bright (highest)."""
     low, high = float(values.min()), float(values.max())
     grey = np.round(255 * (values - low) / max(high - low, 1e-12)).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
-def signed(values: np.ndarray) -> np.ndarray:
-    """(H, W) numbers as a picture (H, W, 3): blue below zero, white at zero, red above."""
+def diverging_image(values: np.ndarray) -> np.ndarray:
+    """Numbers (H, W) as an image (H, W, 3): blue below zero, white at zero, red above."""
     share = values / max(float(np.abs(values).max()), 1e-12)
     fade = np.round(255 * (1 - np.abs(share))).astype(np.uint8)
     full = np.full_like(fade, 255)
@@ -121,12 +149,12 @@ def signed(values: np.ndarray) -> np.ndarray:
 
 
 def enlarge(picture: np.ndarray, times: int) -> np.ndarray:
-    """A picture (H, W, 3) with each pixel as a block of `times x times`."""
+    """An image (H, W, 3) with each pixel enlarged to a block of `times x times`."""
     return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture (H, W, 3) scaled into `size` (height, width), on grey where it is narrower."""
+def letterbox(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image (H, W, 3) scaled to fit into `size` (height, width), on a grey background."""
     scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
     shape = [max(1, round(side * scale)) for side in picture.shape[:2]]
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -137,8 +165,8 @@ def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
-def label(image: np.ndarray, text: str) -> np.ndarray:
-    """A copy of a picture (H, W, 3) with a line of text on its lower edge."""
+def caption(image: np.ndarray, text: str) -> np.ndarray:
+    """A copy of an image (H, W, 3) with a line of text along its lower edge."""
     canvas = image.copy()
     height, width = canvas.shape[:2]
     size = max(0.35, width / 640)
@@ -154,7 +182,7 @@ def label(image: np.ndarray, text: str) -> np.ndarray:
 
 
 def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
-    """Pictures (H, W, 3) of one size side by side."""
+    """Images (H, W, 3) of one size in rows of `columns`."""
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
     columns = min(columns, len(pictures))
@@ -165,10 +193,10 @@ def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarr
     return sheet
 
 
-def save(path: str | Path, picture: np.ndarray) -> None:
-    """Write a picture (H, W, 3); the name's ending decides the format."""
+def save_image(path: str | Path, picture: np.ndarray) -> None:
+    """Write an image (H, W, 3) in the format of the file name's suffix."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Whole chroma: thin coloured lines would be blurred. (PNG takes neither setting.)
+    # Without chroma subsampling, which would blur thin coloured lines. (PNG takes neither setting.)
     jpeg: dict[str, Any] = {"quality": 85, "subsampling": 0} if path.suffix == ".jpg" else {}
     Image.fromarray(picture).save(path, **jpeg)

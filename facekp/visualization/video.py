@@ -1,4 +1,4 @@
-"""Videos, written frame by frame."""
+"""Writing videos frame by frame."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy as np
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.geometry import Size
 
-KINDS = (".mp4", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".gif")
 
 
 class VideoWriter:
-    """Writes `.mp4` (H.264, which browsers play) or `.gif`; memory does not grow with the length.
+    """Writes `.mp4` (H.264, which browsers play) or `.gif` in constant memory.
 
         with VideoWriter("morph.mp4", (720, 720), fps=25) as video:
             video.write(frame)
 
-    The file is there when the block ends without an error, and not before.
+    The file appears when the block ends without an error.
 
     Args:
         path: the file.
-        size: (height, width) of every frame; H.264 has even sizes alone, so an odd side of an
-            `.mp4` gets a pixel more, the same as the one before.
-        fps: frames a second; of a `.gif` at most 50.
+        size: (height, width) of all frames; H.264 only has even sizes, so the last row or column
+            of an `.mp4` of odd size is doubled.
+        fps: frames per second; at most 50 for a `.gif`.
 
     Raises:
-        ConfigError: another kind of file, or the video extra is missing.
+        ConfigError: another suffix, or the video extra is missing.
         FacekpError: the file cannot be written.
     """
 
@@ -42,30 +42,31 @@ class VideoWriter:
                 "writing a video needs the video extra: pip install 'facekp[video]'"
             ) from error
         self.path = Path(path)
-        kind = self.path.suffix.lower()
-        if kind not in KINDS:
-            raise ConfigError(f"{path}: choose a name that ends in {' or '.join(KINDS)}")
+        suffix = self.path.suffix.lower()
+        if suffix not in VIDEO_SUFFIXES:
+            raise ConfigError(f"{path}: choose a name that ends in {' or '.join(VIDEO_SUFFIXES)}")
+        is_gif = suffix == ".gif"
         height, width = size
-        self._more = (height % 2, width % 2) if kind == ".mp4" else (0, 0)
+        self._more = (height % 2, width % 2) if not is_gif else (0, 0)
         self._av, self._number = av, 0
-        self._scratch = self.path.with_name(f".{self.path.stem}.part{kind}")
-        if kind == ".gif":
-            fps = min(fps, 50)  # its clock ticks a hundred times a second; players skip one tick
+        self._scratch = self.path.with_name(f".{self.path.stem}.part{suffix}")
+        if is_gif:
+            fps = min(fps, 50)  # its clock has 1/100 s, and players do not show frames of one tick
         rate = Fraction(fps).limit_denominator(1001)
         try:
             self._file: Any = av.open(str(self._scratch), "w")
         except OSError as error:
             raise FacekpError(f"{path}: cannot be written ({error.strerror})") from error
-        self._stream: Any = self._file.add_stream("gif" if kind == ".gif" else "libx264", rate=rate)
+        self._stream: Any = self._file.add_stream("gif" if is_gif else "libx264", rate=rate)
         self._stream.width, self._stream.height = width + self._more[1], height + self._more[0]
-        self._stream.pix_fmt = "pal8" if kind == ".gif" else "yuv420p"
-        if kind == ".mp4":
+        self._stream.pix_fmt = "pal8" if is_gif else "yuv420p"
+        if not is_gif:
             self._stream.options = {"crf": "18", "preset": "veryfast"}
-            # BT.709, and said so: players guess what is not said by the size of the picture.
+            # BT.709, stated explicitly: otherwise players guess it from the size of the picture.
             context = self._stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = 1
             context.color_range = 1
-        self._palettes = _own_palettes(av, size, 1 / rate) if kind == ".gif" else None
+        self._palettes = _palette_filter(av, size, 1 / rate) if is_gif else None
 
     def write(self, frame: np.ndarray) -> None:
         """Add a frame (height, width, 3) uint8 RGB."""
@@ -90,7 +91,10 @@ class VideoWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+        self,
+        _type: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
     ) -> None:
         try:
             if error is None:
@@ -103,10 +107,10 @@ class VideoWriter:
             self._scratch.unlink(missing_ok=True)
 
 
-def _own_palettes(av: Any, size: Size, time_base: Fraction) -> Any:
-    """A filter that finds each frame's own 256 colours.
+def _palette_filter(av: Any, size: Size, time_base: Fraction) -> Any:
+    """A filter that chooses 256 colours per frame.
 
-    ffmpeg's one palette for all would have to see all frames first.
+    ffmpeg's single palette would have to see all frames first.
     """
     height, width = size
     graph = av.filter.Graph()

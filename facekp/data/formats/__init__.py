@@ -1,1 +1,4 @@
-"""Readers and writers, one module per annotation file format."""
+"""Annotation file formats, one module each.
+
+Each reader converts the pixel convention of its format to facekp's; nothing else knows about it.
+"""

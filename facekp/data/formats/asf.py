@@ -1,9 +1,9 @@
 """IMM's `.asf` files (AAM Shape File).
 
 Format note: appendix A of `imm_face_db.pdf` (Nordstrøm et al., "The IMM Face Database", DTU 2004).
-`#` starts a comment; the first datum is the number of points, a row a point follows
-(`path type x y index from to`, some files have more columns), the last datum names the image.
-x and y are pixel positions 0 ... width-1 divided by the width (0 ... height-1 by the height).
+`#` starts a comment; the first value is the number of points; one row per point follows
+(`path type x y index from to`, some files have more columns); the last value names the image. x and
+y are pixel positions 0 ... width-1 divided by the width (0 ... height-1 by the height).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from facekp.core.errors import DataError
-from facekp.core.files import read_text
+from facekp.core.files import read_small_text
 
 MAX_RATIO = 100.0
-"""Points further out, in sides of the image, are mistakes."""
+"""Ratios beyond this are treated as mistakes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +27,15 @@ class AsfShape:
     """Contents of an `.asf` file.
 
     Args:
-        ratios: (K, 2) float, x / width and y / height as the file has them.
-        image_name: file name of the host image.
+        ratios: (K, 2) float, x / width and y / height as stored.
+        image_name: file name of the image.
     """
 
     ratios: np.ndarray
     image_name: str
 
     def keypoints(self, size: tuple[int, int]) -> np.ndarray:
-        """Points (K, 2) in pixels of the host image of `size` (height, width)."""
+        """Points (K, 2) in pixels of the image, whose size is (height, width)."""
         return self.ratios * np.array(size[::-1], dtype=float)
 
 
@@ -44,11 +44,11 @@ def read_asf(path: str | Path, count: int = 58) -> AsfShape:
 
     Args:
         path: the file.
-        count: how many points it must have.
+        count: number of points that it must have.
 
     Raises:
-        DataError: missing file, wrong count, a row that is not a point, a number that is not
-            finite; with file and line.
+        DataError: a missing file, a wrong count, a row that is not a point, or a number that is not
+            finite; names file and line.
     """
     path = Path(path)
     rows = _data_rows(path)
@@ -104,23 +104,26 @@ def write_asf(
         keypoints: (K, 2) pixels.
         size: (height, width) of the image.
         image_name: file name of the image, in the same folder.
-        paths: chains of indices with whether each is closed; together every point once, in order.
+        paths: chains of indices, each with whether it is closed; together every point once, in
+            order.
     """
     ratios = keypoints / np.array(size[::-1], dtype=float)
     lines = ["# number of model points", str(len(keypoints)), "# model points"]
     for number, (chain, closed) in enumerate(paths):
-        kind = 0 if closed else 4
+        path_type = 0 if closed else 4
         for at, index in enumerate(chain):
             before = chain[at - 1] if at or closed else index
             after = chain[(at + 1) % len(chain)] if closed or at + 1 < len(chain) else index
             x, y = ratios[index]
-            lines.append(f"{number} \t{kind} \t{x:.8f} \t{y:.8f} \t{index} \t{before} \t{after}")
+            lines.append(
+                f"{number} \t{path_type} \t{x:.8f} \t{y:.8f} \t{index} \t{before} \t{after}"
+            )
     lines += ["# host image", image_name, ""]
     Path(path).write_text("\n".join(lines), encoding="ascii")
 
 
 def _data_rows(path: Path) -> list[tuple[int, str]]:
-    """(line number, text) of the rows that are neither blank nor comment."""
-    lines = read_text(path).split("\n")
+    """(line number, text) of the rows that are neither blank nor comments."""
+    lines = read_small_text(path).split("\n")
     rows = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
     return [(number, line) for number, line in rows if line]

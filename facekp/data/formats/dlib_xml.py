@@ -1,8 +1,8 @@
 """dlib's image-dataset XML, in which iBUG 300-W is packaged. Pixels are counted from 0.
 
-Format: `<images>` holds `<image file= [width= height=]>`, each with `<box top= left= width=
-height=>`, each with one `<part name= x= y=>` a point or none (dlib's imglab; the test half of the
-course's competition has no parts).
+Format (dlib's imglab): `<images>` holds `<image file= [width= height=]>`, each with
+`<box top= left= width= height=>`, each with one `<part name= x= y=>` per point, or none (as in the
+test half of the course's competition).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from facekp.core.errors import DataError, leave_out
+from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, box_from_ltwh
 
 MAX_BYTES = 256_000_000
-"""Of a file: the whole of iBUG 300-W takes 20 million."""
-_REMEDY = "restore the file, or mend or remove the entry"
+"""Of a file; all of iBUG 300-W takes 20 million."""
+_REMEDY = "restore the file, or correct or remove the entry"
 
 
 @dataclass(eq=False)
@@ -30,11 +30,11 @@ class XmlFace:
     """One `<box>` of an XML file.
 
     Args:
-        file: the image's path as the XML has it, relative to the XML's folder.
+        file: the image's path as written in the XML, relative to the XML's folder.
         bbox: (4,) `xyxy` in pixels.
         keypoints: (K, 2) pixels, or None for a box without parts.
         line: line of the box in the XML.
-        size: (height, width) of the image where the XML states it.
+        size: (height, width) of the image, if the XML states it.
     """
 
     file: str
@@ -47,31 +47,31 @@ class XmlFace:
 def read_dlib_xml(
     path: str | Path, count: int | None = 68, problems: list[DataError] | None = None
 ) -> list[XmlFace]:
-    """Read every box of a dlib XML file, in its order; those that imglab marks as ignored are not.
+    """Read every box of a dlib XML file in file order, except those that imglab marks as ignored.
 
     Args:
         path: the file.
-        count: how many parts a box with parts must have, named `0` (or `00`) to `count - 1`; None
-            reads the boxes alone, and lets an image lie anywhere.
-        problems: what is wrong with single entries goes here, and they are left out; None raises
-            the first.
+        count: number of parts that a box with parts must have, named `0` (or `00`) to `count - 1`;
+            None reads only the boxes, and accepts image paths outside the XML's folder.
+        problems: broken entries are skipped and their errors appended here; None: the first one is
+            raised.
 
     Raises:
-        DataError: missing or malformed file, a path that leaves the folder, an empty box, a wrong
-            number of parts, a part twice, a number that is not finite, an entity declaration;
-            with file and line.
+        DataError: a missing or malformed file, a path that leaves the folder, an empty box, a wrong
+            number of parts, a duplicate part, a number that is not finite, or an entity
+            declaration; names file and line.
     """
     return _Reader(Path(path), count, problems).read()
 
 
 class _Reader:
-    """Event parser: memory in proportion to the file, whatever it nests or declares."""
+    """Event parser: needs memory in proportion to the file, whatever it nests or declares."""
 
     def __init__(self, path: Path, count: int | None, problems: list[DataError] | None) -> None:
         self.path, self.count, self.problems = path, count, problems
         self.faces: list[XmlFace] = []
         self.stack: list[str] = []
-        # What is open: an image by its file, a box that is to be kept, and its parts so far.
+        # State: the open image by its file, the open box unless ignored, and its parts so far.
         self.file: str | None = None
         self.size: tuple[int, int] | None = None
         self.face: XmlFace | None = None
@@ -86,7 +86,7 @@ class _Reader:
         try:
             if self.path.stat().st_size > MAX_BYTES:
                 raise DataError(self.path, f"more than {MAX_BYTES:,} bytes", _REMEDY)
-            # At once: an old expat reads a token that is in pieces again with every piece.
+            # In one call: an old expat parses a token that arrives in pieces again for each piece.
             self.parser.Parse(self.path.read_bytes(), True)
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
@@ -94,7 +94,7 @@ class _Reader:
         except (expat.ExpatError, ValueError, LookupError) as error:
             line = getattr(error, "lineno", self.parser.CurrentLineNumber)
             problem = f"not well-formed XML ({error})"
-            leave_out(DataError(self.path, problem, _REMEDY, line), self.problems)
+            skip_or_raise(DataError(self.path, problem, _REMEDY, line), self.problems)
         return self.faces
 
     def fail(self, problem: str) -> DataError:
@@ -109,7 +109,7 @@ class _Reader:
         self.stack.append(tag)
         if len(self.stack) > 16:
             raise self.fail("nested too deep for a list of images")
-        with self.leaving_out():
+        with self.skipping():
             if tag == "image":
                 self.image(attributes)
             elif tag == "box" and not self.image_is_broken:
@@ -120,7 +120,7 @@ class _Reader:
     def end(self, tag: str) -> None:
         self.stack.pop()
         if tag == "box" and self.face is not None:
-            with self.leaving_out():
+            with self.skipping():
                 if self.parts:
                     self.face.keypoints = self.keypoints()
                 self.faces.append(self.face)
@@ -129,16 +129,16 @@ class _Reader:
             self.file, self.image_is_broken = None, False
 
     @contextmanager
-    def leaving_out(self) -> Iterator[None]:
-        """What is wrong inside goes to the problems, and the box that is open is dropped."""
+    def skipping(self) -> Iterator[None]:
+        """Report an error inside the block, and drop the open box."""
         try:
             yield
         except DataError as error:
-            leave_out(error, self.problems)
+            skip_or_raise(error, self.problems)
             self.face = None
 
     def image(self, attributes: dict[str, str]) -> None:
-        self.image_is_broken = True  # until all of it was good
+        self.image_is_broken = True  # until all attributes have been accepted
         self.file = self.image_file(attributes)
         self.size = None
         if "width" in attributes and "height" in attributes:
@@ -183,9 +183,9 @@ class _Reader:
         name = attributes.get("file", "").replace("\\", "/")
         pure = PurePosixPath(name)
         if not name.isprintable():
-            raise self.fail(f"the image's path has characters that no path has: {name[:80]!r}")
+            raise self.fail(f"the image's path has unprintable characters: {name[:80]!r}")
         if name and self.count is None:
-            return name  # it is compared, not opened
+            return name  # only compared, never opened
         if not name or pure.is_absolute() or ".." in pure.parts or ":" in name or "\0" in name:
             raise self.fail(f"the image's path must stay inside the XML's folder: {name[:80]!r}")
         return name
@@ -198,7 +198,7 @@ class _Reader:
         if not math.isfinite(value):
             raise self.fail(f"{self.file}: {key}={value} is not finite")
         if abs(value) > MAX_PIXEL:
-            raise self.fail(f"{self.file}: {key}={value:g} is far out")
+            raise self.fail(f"{self.file}: {key}={value:g} is far outside the image")
         return value
 
     def whole(self, attributes: dict[str, str], key: str) -> int:
@@ -210,7 +210,7 @@ class _Reader:
 
 @dataclass
 class XmlWriter:
-    """Collects faces and writes them as a dlib XML file.
+    """Collects faces, and writes them as a dlib XML file.
 
     Args:
         name: title of the data set, stored in the file.
@@ -231,12 +231,12 @@ class XmlWriter:
         Args:
             file: the image's path, relative to the XML.
             ltwh: left, top, width, height.
-            keypoints: (K, 2) pixels, or None to write the box alone.
-            size: (height, width) of the image, left out where None.
+            keypoints: (K, 2) pixels; None writes only the box.
+            size: (height, width) of the image; None omits it.
         """
         left, top, width, height = ltwh
-        stated = f" width='{size[1]}' height='{size[0]}'" if size else ""
-        self.lines.append(f"  <image file={quoteattr(file)}{stated}>")
+        size_attributes = f" width='{size[1]}' height='{size[0]}'" if size else ""
+        self.lines.append(f"  <image file={quoteattr(file)}{size_attributes}>")
         self.lines.append(
             f"    <box top='{top:g}' left='{left:g}' width='{width:g}' height='{height:g}'>"
         )

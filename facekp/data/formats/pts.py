@@ -1,4 +1,4 @@
-"""`.pts` files, as iBUG distributes its annotations: pixels counted from 1.
+"""`.pts` files, in which iBUG distributes its annotations: pixels are counted from 1.
 
 Format: `version: 1`, `n_points: K`, `{`, K rows `x y`, `}`
 (C. Sagonas et al., "300 faces in-the-wild challenge", IMAVIS 2016).
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from facekp.core.errors import DataError
-from facekp.core.files import read_text
+from facekp.core.files import read_small_text
 from facekp.core.geometry import MAX_PIXEL
 
 _REMEDY = "a .pts file has `n_points: K`, `{`, K rows `x y` and `}`"
@@ -22,11 +22,11 @@ def read_pts(path: str | Path, count: int = 68) -> np.ndarray:
     """Read points (count, 2) in pixels, counted from 0.
 
     Raises:
-        DataError: missing file, wrong count, a row that is not two finite numbers, missing braces;
-            with file and line.
+        DataError: a missing file, a wrong count, a row that is not two finite numbers, or missing
+            braces; names file and line.
     """
     path = Path(path)
-    lines = read_text(path).split("\n")
+    lines = read_small_text(path).split("\n")
     rows = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     texts = [text for _, text in rows]
     if "{" not in texts or texts[-1] != "}":
@@ -53,13 +53,15 @@ def read_pts(path: str | Path, count: int = 68) -> np.ndarray:
         if not (math.isfinite(x) and math.isfinite(y)):
             raise DataError(path, f"point {index} is not finite: {text[:60]!r}", _REMEDY, line)
         if max(abs(x), abs(y)) > MAX_PIXEL:
-            raise DataError(path, f"point {index} is far out: {text[:60]!r}", _REMEDY, line)
+            raise DataError(
+                path, f"point {index} is far outside the image: {text[:60]!r}", _REMEDY, line
+            )
         points[index] = x, y
     return points - 1.0
 
 
 def write_pts(path: str | Path, keypoints: np.ndarray) -> None:
-    """Write points (K, 2), pixels counted from 0, as a `.pts` file."""
+    """Write points (K, 2) in pixels, counted from 0, as a `.pts` file."""
     rows = [f"{x:.6f} {y:.6f}" for x, y in np.asarray(keypoints) + 1.0]
     head = ["version: 1", f"n_points: {len(rows)}", "{"]
     Path(path).write_text("\n".join([*head, *rows, "}", ""]), encoding="ascii")

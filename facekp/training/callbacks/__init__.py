@@ -1,1 +1,1 @@
-"""What happens beside training: progress, records, pictures."""
+"""Lightning callbacks: checkpoints, history, pictures, progress, early stopping, distillation."""

@@ -1,4 +1,4 @@
-"""A run's figures by epoch: `metrics.csv`, and the charts that TensorBoard does not make alone."""
+"""The history of a run: `metrics.csv`, and the TensorBoard charts that Lightning does not make."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import pytorch_lightning as L
 from pytorch_lightning.callbacks import Callback
 from torch.utils.tensorboard.summary import hparams
 
-from facekp.core.files import write_text
+from facekp.core.description import NetworkDescription
+from facekp.core.files import atomic_write_text
+from facekp.training.settings import flatten
 from facekp.training.trainer import tensorboards
 
 
 class History(Callback):
-    """Writes `metrics.csv` after each epoch: a row an epoch, a column a metric.
+    """Writes `metrics.csv` after each epoch: one row per epoch, one column per metric.
 
-    The rows travel in the checkpoint, so a resumed run's file has every epoch once. Both losses
-    also go to one TensorBoard chart, `loss`.
+    The rows travel in the checkpoint, so the file of a resumed run has every epoch once. Both
+    losses also go to one TensorBoard chart, `loss`.
 
     Args:
         path: of the file.
@@ -31,20 +33,20 @@ class History(Callback):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The table, one row an epoch."""
+        """The table, one row per epoch."""
         return pd.DataFrame(self.rows)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Fill TensorBoard's HParams tab; it takes the metrics from the charts as they grow."""
-        config = getattr(pl_module, "description", {}).get("config", {})
-        settings = flatten(
-            {key: config.get(key) for key in ("model", "dataset", "trainer", "seed")}
-        )
+        """Fill TensorBoard's HParams tab, whose metrics come from the charts as they grow."""
+        description = getattr(pl_module, "description", None)
+        if not trainer.is_global_zero or not isinstance(description, NetworkDescription):
+            return
+        parts = ("model", "dataset", "trainer", "seed")
+        settings = flatten({key: description.config.get(key) for key in parts})
         for board in tensorboards(trainer):
-            if trainer.is_global_zero and config:
-                metrics = dict.fromkeys(("val/mse", "val/mae_px", "val/nme_interocular"), 0)
-                for summary in hparams(settings, metrics):
-                    board._get_file_writer().add_summary(summary)
+            metrics = dict.fromkeys(("val/mse", "val/mae_px", "val/nme_interocular"), 0)
+            for summary in hparams(settings, metrics):
+                board._get_file_writer().add_summary(summary)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember that this epoch has validation figures."""
@@ -57,13 +59,13 @@ class History(Callback):
         metrics = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            if self.validated or not name.startswith("val/")  # else it is an older epoch's
+            if self.validated or not name.startswith("val/")  # else it is an earlier epoch's
         }
         self.validated = False
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": rate, **metrics}
         self.rows = [r for r in self.rows if r["epoch"] < trainer.current_epoch] + [row]
-        write_text(self.path, self.frame.to_csv(index=False))
+        atomic_write_text(self.path, self.frame.to_csv(index=False))
         losses = {
             split: metrics[f"{split}/loss"]
             for split in ("train", "val")
@@ -74,20 +76,9 @@ class History(Callback):
             board.add_scalar("lr", rate, trainer.current_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Rows so far."""
+        """The rows so far."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Rows of the run that is resumed."""
+        """Take over the rows of the resumed run."""
         self.rows = list(state_dict["rows"])
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | float]:
-    """Nested settings as `model.optimizer.lr: 0.001`, with values that TensorBoard takes."""
-    flat: dict[str, str | float] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value if isinstance(value, bool | int | float) else str(value)
-    return flat

@@ -1,4 +1,4 @@
-"""Pictures of what the network is shown, and of what it finds as training goes."""
+"""Pictures of the training data, and of the predictions during training."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from pytorch_lightning.callbacks import Callback
 
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.dataset import KeypointDataset
+from facekp.data.records import annotated_points
+from facekp.metrics import nme, to_photo_pixels
+from facekp.training.trainer import tensorboards
 from facekp.visualization.overlay import (
     PREDICTION,
     TRUTH,
+    caption,
     draw_box,
+    draw_crop,
     draw_points,
-    fit,
     grid,
-    label,
-    picture_of_view,
-    save,
+    letterbox,
+    save_image,
 )
-from facekp.metrics import nme, to_photo_pixels
-from facekp.training.trainer import tensorboards
 
 
 class Pictures(Callback):
-    """Saves sheets of faces, and shows them in TensorBoard.
+    """Saves sheets of faces, also to TensorBoard.
 
-    `data.jpg`: training photos as they lie on the disk, with their points and boxes.
-    `train_samples.jpg`: the same faces as the network sees them, augmented.
-    `validation.jpg`: a fixed choice of validation faces with truth (green) and prediction (red),
-    drawn anew after epochs 1, 2, 5, 10, 20, 50, ... and the last.
-    `epochs/0001.jpg`, ...: the first row of it, after each of these epochs.
+    * `data.jpg`: training photos with their points and boxes.
+    * `train_samples.jpg`: the same faces as the network sees them, cropped and augmented.
+    * `validation.jpg`: a fixed choice of validation faces with truth (green) and prediction (red),
+      updated after epochs 1, 2, 5, 10, 20, 50, ... and the last.
+    * `epochs/0001.jpg`, ...: its first row after each of these epochs.
 
     Args:
-        folder: where the sheets go.
-        count: faces a sheet.
+        folder: of the sheets.
+        count: number of faces per sheet.
         columns: of a sheet.
     """
 
@@ -50,21 +51,21 @@ class Pictures(Callback):
             return
         dataset = self._dataset(trainer, "train")
         chosen = self._spread(dataset)
-        stored = []
+        photos = []
         for record in (dataset.records[index] for index in chosen):
-            assert record.keypoints is not None
             photo = draw_box(record.load(3), record.bbox)
-            points = record.keypoints[dataset.points]
-            radius = max(photo.shape) / (120 if len(points) > 5 else 60)  # it is scaled down
-            stored.append(draw_points(photo, points, TRUTH, radius=radius))
-        height = round(300 * float(np.median([p.shape[0] / p.shape[1] for p in stored])))
-        self._show(trainer, "data", grid([fit(p, (height, 300)) for p in stored], self.columns))
+            points = annotated_points(record)[dataset.points]
+            radius = max(photo.shape) / (120 if len(points) > 5 else 60)  # downscaled later
+            photos.append(draw_points(photo, points, TRUTH, radius=radius))
+        height = round(300 * float(np.median([p.shape[0] / p.shape[1] for p in photos])))
+        sheet = grid([letterbox(p, (height, 300)) for p in photos], self.columns)
+        self._show(trainer, "data", sheet)
         batch = dataset.__getitems__([(trainer.current_epoch, index) for index in chosen])
-        seen = [
-            picture_of_view(image.numpy(), [(points.numpy(), TRUTH)], dataset.scheme)
+        samples = [
+            draw_crop(image.numpy(), [(points.numpy(), TRUTH)], dataset.scheme)
             for image, points in zip(batch["image"], batch["keypoints"], strict=True)
         ]
-        self._show(trainer, "train_samples", grid(seen, self.columns))
+        self._show(trainer, "train_samples", grid(samples, self.columns))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The validation faces, after some epochs."""
@@ -79,26 +80,26 @@ class Pictures(Callback):
             predicted = pl_module(batch["image"].to(pl_module.device)).cpu()
         pl_module.train()
         found, truth = (
-            to_photo_pixels(points, batch["to_photo"], dataset.view.size)
+            to_photo_pixels(points, batch["to_photo"], dataset.crop.size)
             for points in (predicted, batch["keypoints"])
         )
-        errors = nme(found, truth, batch["interocular"]).tolist()
+        errors = nme(found - truth, batch["normalizer"]).tolist()
         faces = [
-            label(
-                picture_of_view(
+            caption(
+                draw_crop(
                     image.numpy(),
-                    [(points.numpy(), TRUTH), (guess.numpy(), PREDICTION)],
+                    [(points.numpy(), TRUTH), (found_points.numpy(), PREDICTION)],
                     dataset.scheme,
                 ),
                 f"epoch {epoch}: {100 * error:.1f} %",
             )
-            for image, points, guess, error in zip(
+            for image, points, found_points, error in zip(
                 batch["image"], batch["keypoints"], predicted, errors, strict=True
             )
         ]
         self._show(trainer, "validation", grid(faces, self.columns))
         row = grid(faces[: self.columns], self.columns)
-        save(self.folder / f"epochs/{epoch:04d}.jpg", row)
+        save_image(self.folder / f"epochs/{epoch:04d}.jpg", row)
 
     @staticmethod
     def _dataset(trainer: L.Trainer, split: str) -> KeypointDataset:
@@ -107,11 +108,11 @@ class Pictures(Callback):
         return datamodule.dataset(split)
 
     def _spread(self, dataset: KeypointDataset) -> list[int]:
-        """Indices spread over the whole split: its order has a person's views side by side."""
+        """Indices spread over the whole split, in which photos of a person are adjacent."""
         count = min(self.count, len(dataset))
         return np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
 
     def _show(self, trainer: L.Trainer, name: str, sheet: np.ndarray) -> None:
-        save(self.folder / f"{name}.jpg", sheet)
+        save_image(self.folder / f"{name}.jpg", sheet)
         for board in tensorboards(trainer):
             board.add_image(name, sheet, trainer.current_epoch, dataformats="HWC")

@@ -17,14 +17,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from facekp.metrics import MeanAbsoluteError
+
 
 class TrainingProgress(Callback):
-    """Shows epochs, losses, speed and time left; where there is no terminal, a line now and then.
+    """Shows epochs, losses, speed and time left; without a terminal, prints some lines.
 
-    Logs `images_per_second` of each epoch, loading included, validation not.
+    Logs `images_per_second` of each epoch, including loading, excluding validation.
 
     Args:
-        lines: about how many lines a whole training prints where there is no terminal.
+        lines: approximate number of lines of a whole training without a terminal.
     """
 
     def __init__(self, lines: int = 20) -> None:
@@ -79,11 +81,11 @@ class TrainingProgress(Callback):
         pl_module.log("images_per_second", rate, sync_dist=True)
         metrics = trainer.callback_metrics
         state = "  ".join(
-            f"{name} {float(metrics[key]):.3g}{unit}"
-            for name, key, unit in (
-                ("train", "train/loss", ""),
-                ("val", "val/loss", ""),
-                ("MAE", "val/mae_px", " px"),
+            f"{name} {text(float(metrics[key]))}"
+            for name, key, text in (
+                ("train", "train/loss", "{:.3g}".format),
+                ("val", "val/loss", "{:.3g}".format),
+                ("MAE", "val/mae_px", MeanAbsoluteError.format),
             )
             if key in metrics
         )

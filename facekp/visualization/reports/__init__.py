@@ -1,1 +1,1 @@
-"""What a run or a sweep came to, as one page that opens anywhere."""
+"""Reports of runs, sweeps and audits, each a single HTML page without external files."""

@@ -1,9 +1,11 @@
-"""The report of a run: figures, curves, the faces it does well and badly, the network itself."""
+"""The report of a run: figures, curves, best and worst faces, errors, the network itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,312 +13,382 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from torch.utils.tensorboard import SummaryWriter
+from markupsafe import Markup
+from torch import nn
 
-from facekp.visualization import charts as figures
+from facekp.core.description import NetworkDescription
+from facekp.core.geometry import denormalize_points, invert_affine, transform_points
+from facekp.core.progress import format_duration
+from facekp.core.run_folder import REPORT
+from facekp.data.dataset import KeypointDataset
+from facekp.metrics import (
+    FIGURES,
+    face_errors,
+    format_figure,
+    normalized_offsets,
+    summarize,
+)
+from facekp.models.base import normalize_images
+from facekp.visualization import charts
 from facekp.visualization import network as inspection
-from facekp.data.datamodule import FaceDataModule
-from facekp.visualization.overlay import PREDICTION, TRUTH, grid, label, picture_of_view, save
-from facekp.metrics_table import image_errors, relative_errors, summary
-from facekp.core.geometry import apply_map, denormalize_points, invert
-from facekp.core.image import read_image
-from facekp.models.base import to_network
-from facekp.training.module import KeypointModule
-from facekp.visualization.reports.page import Section, chart, folded, photo, plain, row, table, write_page
+from facekp.visualization.overlay import (
+    PREDICTION,
+    TRUTH,
+    caption,
+    draw_crop,
+    grid,
+    save_image,
+)
+from facekp.visualization.reports.page import (
+    Gallery,
+    Section,
+    folded,
+    photo,
+    plain,
+    row,
+    table,
+    write_page,
+)
 
-COUNT = 8
-"""Faces in each of the sheets of best, worst and random ones."""
-LONG = 24
-"""Tables with more rows are to be opened first."""
+FACES_PER_SHEET = 8
+LONG_TABLE = 24
+"""Tables with more rows are folded."""
 
 
-class RunReport:
-    """Draws everything, keeps it in the run's folder and TensorBoard, and writes `report.html`.
-
-    `pictures/` gets the charts (`loss.png`, `error_curve.png`, `points.png`, `sources.png`), the
-    sheets (`best.jpg`, `worst.jpg`, `random.jpg`, `filters_1.png`, ...) and `layers.csv`;
-    `errors.csv` has a row a validation face.
+@dataclass(frozen=True, eq=False)
+class SplitPredictions:
+    """A network's points, and the mean shape, on all faces of a split.
 
     Args:
-        run_dir: the run's folder.
-        module: with the weights to be judged.
-        datamodule: what it was trained on.
-        history: a row an epoch.
-        monitor: the metric that chose the weights.
-        threshold: of AUC and failure rate.
-        boards: TensorBoard writers.
+        dataset: the faces.
+        crops: (N, C, H, W) uint8 inputs.
+        truth: (N, K, 2) annotated points in normalised coordinates.
+        predicted: (N, K, 2) the network's points in normalised coordinates.
+        mean_shape: (K, 2) in normalised coordinates.
     """
 
-    def __init__(
-        self,
-        run_dir: Path,
-        module: KeypointModule,
-        datamodule: FaceDataModule,
-        history: pd.DataFrame,
-        monitor: str,
-        threshold: float,
-        boards: Sequence[SummaryWriter] = (),
-    ) -> None:
-        self.run_dir, self.pictures = run_dir, run_dir / "pictures"
-        self.module, self.datamodule = module.eval(), datamodule
-        self.history, self.monitor, self.threshold = history, monitor, threshold
-        self.boards = boards
-        self.dataset = datamodule.dataset("val")
-        self.best_epoch = int(history["epoch"].iloc[history[monitor].argmin()]) + 1
+    dataset: KeypointDataset
+    crops: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    mean_shape: np.ndarray
 
-    def write(self, results: dict[str, Any]) -> Path:
-        """Write everything.
+    @cached_property
+    def found(self) -> np.ndarray:
+        """The network's points (N, K, 2) in pixels of the photos."""
+        return self._to_photos(self.predicted)
 
-        Args:
-            results: the run's own summary, see `facekp.tasks.train`.
+    @cached_property
+    def errors(self) -> pd.DataFrame:
+        """One row per face, see `metrics.face_errors`."""
+        return self._errors_of(self.found)
 
-        Returns:
-            The page's path.
-        """
-        views, truth, guesses = self._judge()
-        points, scheme = self.dataset.points, self.dataset.scheme
-        records = self.dataset.records
-        found = self._to_photos(guesses)
-        mean = np.broadcast_to(self.datamodule.mean_shape().numpy(), guesses.shape)
-        errors = image_errors(records, found, points, scheme)
-        base = image_errors(records, self._to_photos(mean), points, scheme)
-        errors.to_csv(self.run_dir / "errors.csv", index=False)
-        offsets = relative_errors(records, found, points, scheme)
+    @cached_property
+    def baseline_errors(self) -> pd.DataFrame:
+        """The same of a predictor that always answers the mean shape."""
+        shapes = np.broadcast_to(self.mean_shape, self.predicted.shape)
+        return self._errors_of(self._to_photos(shapes))
 
-        curve, _ = figures.error_curves(
-            {
-                "network": errors.nme_interocular.to_numpy(),
-                "mean shape": base.nme_interocular.to_numpy(),
-            },
-            self.threshold,
-        )
-        sources = figures.errors_by_source(errors, self.datamodule.source_kind)
-        # The mean face keeps a face's proportions: an input may be stretched.
-        shape = self._to_photos(mean[:1])[0]
-        by_point = figures.errors_by_point(shape, offsets, points, scheme)
-        sections = [
-            Section(
-                "Learning",
-                f"The weights of epoch {self.best_epoch} were kept: {self.monitor} was lowest.",
-                [self._chart(figures.loss_curves(self.history, self.monitor), "loss")],
-            ),
-            Section(
-                "Figures",
-                "The best weights on the validation faces, beside a predictor that answers the "
-                "training faces' mean shape to everything.",
-                [_figures_table(errors, base, self.threshold)],
-            ),
-            *self._ranked(views, truth, guesses, errors),
-            Section(
-                "Where the errors are",
-                "The share of validation faces up to each error; the error by point, or where the "
-                "guesses for a single point fell; and the error by the part of the data. "
-                "A bar marks a median.",
-                [
-                    row(
-                        self._chart(curve, "error_curve"),
-                        self._chart(by_point, "points"),
-                        self._chart(sources, "sources"),
-                    )
-                ],
-            ),
-            *self._as_training_went(),
-            *self._data(),
-            *self._network(views, errors),
-            Section("How it was made", "", self._records()),
-        ]
-        best = summary(errors, self.threshold).iloc[0]
-        path = self.run_dir / "report.html"
-        write_page(
-            path,
-            f"{results['name']}: {len(points)} point{'s' * (len(points) > 1)}",
-            f"{datetime.now():%d %B %Y, %H:%M}. {results['epochs']} epochs in "
-            f"{duration(results['seconds'])}. {self.datamodule.describe()}",
-            results["command"],
-            {
-                "mean absolute error a coordinate": f"{best['mae_px']:.2f} px",
-                "NME over the outer eye corners": f"{100 * best['nme_interocular']:.2f} %",
-                "MSE, normalised coordinates": f"{results['val/mse']:.3g}",
-                f"faces beyond {100 * self.threshold:g} %": (
-                    f"{100 * best[f'failure_{self.threshold:g}_interocular']:.1f} %"
-                ),
-                "parameters": f"{sum(p.numel() for p in self.module.network.parameters()):,}",
-            },
-            sections,
-        )
-        return path
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """(N, K, 2) predicted from annotated points, in inter-ocular distances."""
+        dataset = self.dataset
+        return normalized_offsets(dataset.records, self.found, dataset.points, dataset.scheme)
 
-    def _judge(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Validation views (N, C, H, W) uint8; truth and guesses (N, K, 2), normalised."""
-        views, truth, guesses = [], [], []
-        size = self.datamodule.batch_size
-        for first in range(0, len(self.dataset), size):
-            last = min(first + size, len(self.dataset))
-            batch = self.dataset.__getitems__([(0, index) for index in range(first, last)])
-            with torch.no_grad():
-                guesses.append(self.module(batch["image"].to(self.module.device)).cpu().numpy())
-            views.append(batch["image"].numpy())
-            truth.append(batch["keypoints"].numpy())
-        return np.concatenate(views), np.concatenate(truth), np.concatenate(guesses)
+    @cached_property
+    def mean_shape_in_photo(self) -> np.ndarray:
+        """The mean shape (K, 2) with the proportions of a photo: an input may be stretched."""
+        return self._to_photos(self.mean_shape[None])[0]
+
+    def _errors_of(self, found: np.ndarray) -> pd.DataFrame:
+        return face_errors(self.dataset.records, found, self.dataset.points, self.dataset.scheme)
 
     def _to_photos(self, points: np.ndarray) -> np.ndarray:
         """Normalised points (N, K, 2) of the first N faces to pixels of their photos."""
-        pixels = denormalize_points(points.astype(float), self.dataset.view.size)
-        return np.stack(
-            [apply_map(invert(m), p) for m, p in zip(self.dataset.maps, pixels, strict=False)]
-        )
+        pixels = denormalize_points(points.astype(float), self.dataset.crop.size)
+        pairs = zip(self.dataset.maps, pixels, strict=False)
+        return np.stack([transform_points(invert_affine(m), p) for m, p in pairs])
 
-    def _ranked(
-        self, views: np.ndarray, truth: np.ndarray, guesses: np.ndarray, errors: pd.DataFrame
-    ) -> list[Section]:
-        """The best, the worst and a random choice."""
 
-        def face(index: int) -> np.ndarray:
-            layers = [(truth[index], TRUTH), (guesses[index], PREDICTION)]
-            picture = picture_of_view(views[index], layers, self.dataset.scheme)
-            name = Path(errors.image[index]).stem
-            return label(picture, f"{name[-22:]}  {100 * errors.nme_interocular[index]:.1f} %")
+def predict_split(
+    network: nn.Module, dataset: KeypointDataset, mean_shape: np.ndarray, batch_size: int
+) -> SplitPredictions:
+    """Run a network, in evaluation mode, on all faces of a split.
 
-        order = np.argsort(errors.nme_interocular.to_numpy())
-        chance = np.random.default_rng(0).permutation(len(order))
-        parts = []
-        for name, chosen, caption in (
-            ("best", order[:COUNT], "The best"),
-            ("worst", order[::-1][:COUNT], "The worst"),
-            ("random", chance[:COUNT], "A random choice"),
-        ):
-            sheet = grid([face(int(index)) for index in chosen], 4)
-            parts.append(self._picture(sheet, f"{name}.jpg", caption))
-        text = "Validation faces with truth (green) and prediction (red), ranked by their NME."
-        return [Section("Faces", text, parts)]
+    Args:
+        network: scaled images to normalised keypoints; on any device.
+        dataset: the faces, annotated.
+        mean_shape: (K, 2) in normalised coordinates.
+        batch_size: faces per forward pass.
+    """
+    device = next(network.parameters()).device
+    crops, truth, predicted = [], [], []
+    for first in range(0, len(dataset), batch_size):
+        last = min(first + batch_size, len(dataset))
+        batch = dataset.__getitems__([(0, index) for index in range(first, last)])
+        with torch.no_grad():
+            points = network(normalize_images(batch["image"].to(device))).float()
+        predicted.append(points.cpu().numpy())
+        crops.append(batch["image"].numpy())
+        truth.append(batch["keypoints"].numpy())
+    return SplitPredictions(
+        dataset, np.concatenate(crops), np.concatenate(truth), np.concatenate(predicted), mean_shape
+    )
 
-    def _as_training_went(self) -> list[Section]:
-        """The same faces after more and more epochs."""
-        rows = sorted((self.pictures / "epochs").glob("*.jpg"))
-        if len(rows) < 2:
-            return []
-        text = "The same validation faces after more and more epochs."
-        return [Section("As training went", text, [photo(path) for path in rows[:6]])]
 
-    def _data(self) -> list[Section]:
-        """What it was trained on, where the run drew it."""
-        sheets = [self.pictures / f"{name}.jpg" for name in ("data", "train_samples")]
-        parts = [photo(path) for path in sheets if path.is_file()]
-        text = (
-            "Training photos as they lie on the disk, with their points and face boxes, and the "
-            "same faces as the network saw them, augmented."
-        )
-        return [Section("Data", text, parts)] if parts else []
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What the report of a run is about.
 
-    def _network(self, views: np.ndarray, errors: pd.DataFrame) -> list[Section]:
-        """Layers, filters and feature maps."""
-        network = self.module.network
-        middle = int(errors.nme_interocular.argsort()[len(errors) // 2])
-        images = to_network(torch.from_numpy(views[middle : middle + 1])).to(self.module.device)
-        layers = inspection.layer_table(network, images)
-        layers.to_csv(self.pictures / "layers.csv", index=False)
-        for board in self.boards:
-            rows = layers.to_string(index=False).splitlines()
-            board.add_text("report/layers", "\n".join(f"    {row}" for row in rows))
-        counts = dict.fromkeys(("parameters", "multiply_adds"), "{:,}".format)
-        text = (
-            f"{type(network).__name__}: {layers.parameters.sum():,} parameters and "
-            f"{layers.multiply_adds.sum() / 1e6:,.1f} million multiply-adds a face."
-        )
-        parts = table(layers, counts)
-        if len(layers) > LONG:
-            parts = folded(f"All {len(layers)} layers", parts)
-        sections = [Section("The network", text, [parts])]
-        filters = [
-            self._picture(
-                inspection.filter_sheet(convolution),
-                f"filters_{number}.png",
-                f"{name}: {convolution.out_channels} filters over {convolution.in_channels} "
-                f"channel{'s' * (convolution.in_channels > 1)}",
+    Args:
+        results: name, command, monitor, epochs, seconds and figures, as in `results.json`.
+        history: one row per epoch.
+        description: of the network.
+        predictions: on the validation split.
+        threshold: of AUC and failure rate.
+        data_summary: what the data set is.
+        subset_label: what its subsets are, e.g. `folder`.
+    """
+
+    results: Mapping[str, Any]
+    history: pd.DataFrame
+    description: NetworkDescription
+    predictions: SplitPredictions
+    threshold: float
+    data_summary: str
+    subset_label: str
+
+
+def write_run_report(run_dir: Path, run: FinishedRun, network: nn.Module, gallery: Gallery) -> Path:
+    """Write `report.html` and `errors.csv`; the pictures go to the gallery.
+
+    Args:
+        run_dir: the run's folder.
+        run: what the report is about.
+        network: with the best weights, in evaluation mode.
+        gallery: folder of the pictures; those that training left there are shown, too.
+
+    Returns:
+        The page's path.
+    """
+    predictions, results = run.predictions, run.results
+    predictions.errors.to_csv(run_dir / "errors.csv", index=False)
+    sections = [
+        learning_section(run.history, results["monitor"], gallery),
+        figures_section(predictions, run.threshold),
+        faces_section(predictions, gallery),
+        errors_section(predictions, run.threshold, run.subset_label, gallery),
+        *training_progress_section(gallery.folder),
+        *data_section(gallery.folder),
+        *network_sections(network, predictions, gallery),
+        records_section(run.description, run.history),
+    ]
+    count = len(predictions.dataset.points)
+    path = run_dir / REPORT
+    write_page(
+        path,
+        f"{results['name']}: {count} point{'s' * (count > 1)}",
+        f"{datetime.now():%d %B %Y, %H:%M}. {results['epochs']} epochs in "
+        f"{format_duration(results['seconds'])}. {run.data_summary}",
+        results["command"],
+        _cards(run, network),
+        sections,
+    )
+    return path
+
+
+def best_epoch(history: pd.DataFrame, monitor: str) -> int:
+    """Number of the epoch with the lowest value of the monitored metric, from 1."""
+    return int(history["epoch"].iloc[history[monitor].argmin()]) + 1
+
+
+def _cards(run: FinishedRun, network: nn.Module) -> dict[str, str]:
+    """The most important figures by their titles."""
+    values = dict(summarize(run.predictions.errors, run.threshold).iloc[0])
+    values["mse"] = run.results["val/mse"]
+    figures = [figure(run.threshold) for figure in FIGURES]
+    cards = {figure.label: figure.format(values[figure.name]) for figure in figures}
+    return cards | {"parameters": f"{sum(p.numel() for p in network.parameters()):,}"}
+
+
+def learning_section(history: pd.DataFrame, monitor: str, gallery: Gallery) -> Section:
+    """The loss curves."""
+    return Section(
+        "Learning",
+        f"The weights of epoch {best_epoch(history, monitor)} were kept: {monitor} was lowest.",
+        [gallery.chart(charts.loss_curves(history, monitor), "loss")],
+    )
+
+
+def figures_section(predictions: SplitPredictions, threshold: float) -> Section:
+    """All figures, beside those of the mean shape."""
+    network, baseline = (
+        summarize(errors, threshold).iloc[0]
+        for errors in (predictions.errors, predictions.baseline_errors)
+    )
+    rows = [
+        {
+            "metric": name,
+            "network": format_figure(str(name), network[name]),
+            "mean shape": format_figure(str(name), baseline[name]),
+        }
+        for name in network.index
+    ]
+    return Section(
+        "Figures",
+        "The best weights on the validation faces, beside a predictor that always answers the "
+        "training faces' mean shape.",
+        [table(pd.DataFrame(rows))],
+    )
+
+
+def faces_section(predictions: SplitPredictions, gallery: Gallery) -> Section:
+    """The best, the worst and randomly chosen faces."""
+    errors, scheme = predictions.errors, predictions.dataset.scheme
+
+    def face(index: int) -> np.ndarray:
+        layers = [(predictions.truth[index], TRUTH), (predictions.predicted[index], PREDICTION)]
+        picture = draw_crop(predictions.crops[index], layers, scheme)
+        name = Path(errors.image[index]).stem
+        return caption(picture, f"{name[-22:]}  {100 * errors.nme_interocular[index]:.1f} %")
+
+    order = np.argsort(errors.nme_interocular.to_numpy())
+    shuffled = np.random.default_rng(0).permutation(len(order))
+    parts = []
+    for name, chosen, text in (
+        ("best", order, "The best"),
+        ("worst", order[::-1], "The worst"),
+        ("random", shuffled, "A random choice"),
+    ):
+        sheet = grid([face(int(index)) for index in chosen[:FACES_PER_SHEET]], 4)
+        parts.append(gallery.picture(sheet, f"{name}.jpg", text))
+    text = "Validation faces with truth (green) and prediction (red), ranked by their NME."
+    return Section("Faces", text, parts)
+
+
+def errors_section(
+    predictions: SplitPredictions, threshold: float, subset_label: str, gallery: Gallery
+) -> Section:
+    """Cumulative error curve, errors by point and by part of the data set."""
+    dataset = predictions.dataset
+    by_predictor = {
+        "network": predictions.errors.nme_interocular.to_numpy(),
+        "mean shape": predictions.baseline_errors.nme_interocular.to_numpy(),
+    }
+    curve, _ = charts.error_curves(by_predictor, threshold)
+    by_point = charts.errors_by_point(
+        predictions.mean_shape_in_photo, predictions.offsets, dataset.points, dataset.scheme
+    )
+    by_subset = charts.errors_by_subset(predictions.errors, subset_label)
+    return Section(
+        "Where the errors are",
+        "The share of validation faces up to each error; the error by point, or the positions of "
+        "the predictions for a single point; and the error by part of the data set. A bar marks a "
+        "median.",
+        [
+            row(
+                gallery.chart(curve, "error_curve"),
+                gallery.chart(by_point, "points"),
+                gallery.chart(by_subset, "subsets"),
             )
-            for number, (name, convolution) in enumerate(
-                list(inspection.convolutions(network).items())[:2], 1
-            )
-        ]
-        if not filters:
-            return sections
-        sections.append(
-            Section(
-                "Filters",
-                "What the first two convolutions have learned: red where a pixel adds, blue where "
-                "it takes away. With several input channels, a row is a filter and a column a "
-                "channel; up to 16 filters and 8 channels are shown.",
-                filters,
-            )
-        )
-        maps = [
-            self._picture(sheet, f"features_{number}.jpg", name)
-            for number, (name, sheet) in enumerate(
-                inspection.feature_maps(network, images).items(), 1
-            )
-        ]
-        seen = picture_of_view(views[middle], [], self.dataset.scheme, width=260)
-        save(self.pictures / "features_input.jpg", seen)
-        sections.append(
-            Section(
-                "A face through the network",
-                f"What convolutions answer to {errors.image[middle]}, up to 16 channels each; "
-                "bright is strong.",
-                [photo(self.pictures / "features_input.jpg", "the input"), *maps],
-            )
-        )
+        ],
+    )
+
+
+def training_progress_section(pictures: Path) -> list[Section]:
+    """The same faces after increasing numbers of epochs, if the run drew them."""
+    rows = sorted((pictures / "epochs").glob("*.jpg"))
+    if len(rows) < 2:
+        return []
+    text = "The same validation faces after increasing numbers of epochs."
+    return [Section("Progress of training", text, [photo(path) for path in rows[:6]])]
+
+
+def data_section(pictures: Path) -> list[Section]:
+    """Training photos and samples, if the run drew them."""
+    sheets = [pictures / f"{name}.jpg" for name in ("data", "train_samples")]
+    parts = [photo(path) for path in sheets if path.is_file()]
+    text = (
+        "Training photos with their points and face boxes, and the same faces as the network saw "
+        "them, cropped and augmented."
+    )
+    return [Section("Data", text, parts)] if parts else []
+
+
+def network_sections(
+    network: nn.Module, predictions: SplitPredictions, gallery: Gallery
+) -> list[Section]:
+    """Layers, filters and feature maps."""
+    errors = predictions.errors
+    middle = int(errors.nme_interocular.argsort()[len(errors) // 2])
+    crop = predictions.crops[middle]
+    device = next(network.parameters()).device
+    images = normalize_images(torch.from_numpy(crop[None])).to(device)
+    layers = inspection.layer_table(network, images)
+    layers.to_csv(gallery.folder / "layers.csv", index=False)
+    gallery.text(layers.to_string(index=False), "layers")
+    counts = dict.fromkeys(("parameters", "multiply_adds"), "{:,}".format)
+    text = (
+        f"{type(network).__name__}: {layers.parameters.sum():,} parameters and "
+        f"{layers.multiply_adds.sum() / 1e6:,.1f} million multiply-adds per face."
+    )
+    shown = table(layers, counts)
+    if len(layers) > LONG_TABLE:
+        shown = folded(f"All {len(layers)} layers", shown)
+    sections = [Section("The network", text, [shown])]
+    filters = _filter_sheets(network, gallery)
+    if not filters:
         return sections
-
-    def _records(self) -> list[Any]:
-        """Configuration and environment."""
-        kept = self.module.description
-        environment = {key: value for key, value in kept.items() if key != "config"}
-        environment.pop("mean_shape", None)
-        dump: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
-        return [
-            folded("Configuration", plain(yaml.safe_dump(kept["config"], **dump))),
-            folded("Versions, data and machine", plain(yaml.safe_dump(environment, **dump))),
-            folded(
-                "Figures by epoch", plain(self.history.to_csv(index=False, float_format="%.6g"))
-            ),
-        ]
-
-    def _chart(self, figure: figures.Figure, name: str) -> Any:
-        """A chart, in the pictures' folder, on TensorBoard and for the page."""
-        path = self.pictures / f"{name}.png"
-        figures.save(figure, path)
-        self._to_boards(path)
-        return chart(figure, name)
-
-    def _picture(self, picture: np.ndarray, name: str, caption: str) -> Any:
-        """Likewise for a picture."""
-        path = self.pictures / name
-        save(path, picture)
-        self._to_boards(path)
-        return photo(path, caption)
-
-    def _to_boards(self, path: Path) -> None:
-        for board in self.boards:
-            board.add_image(
-                f"report/{path.stem}", read_image(path), self.best_epoch, dataformats="HWC"
-            )
+    sections.append(
+        Section(
+            "Filters",
+            "Learned filters of the first two convolutions: red for positive, blue for negative "
+            "weights. With several input channels, rows are filters and columns are channels; up "
+            "to 16 filters and 8 channels are shown.",
+            filters,
+        )
+    )
+    maps = [
+        gallery.picture(sheet, f"features_{number}.jpg", name)
+        for number, (name, sheet) in enumerate(inspection.feature_maps(network, images).items(), 1)
+    ]
+    face = draw_crop(crop, [], predictions.dataset.scheme, width=260)
+    save_image(gallery.folder / "features_input.jpg", face)
+    sections.append(
+        Section(
+            "Feature maps",
+            f"Outputs of convolutions for {errors.image[middle]}, up to 16 channels each; bright "
+            "is strong.",
+            [photo(gallery.folder / "features_input.jpg", "the input"), *maps],
+        )
+    )
+    return sections
 
 
-def _figures_table(errors: pd.DataFrame, base: pd.DataFrame, threshold: float) -> Any:
-    """Figures of the network and of the mean shape, side by side."""
-    both = [summary(frame, threshold).iloc[0] for frame in (errors, base)]
-    rows = []
-    for name in both[0].index:
-        relative = name.startswith(("nme", "auc", "failure"))
-        values = [f"{100 * own[name]:.2f} %" if relative else f"{own[name]:.4g}" for own in both]
-        rows.append({"metric": name, "network": values[0], "mean shape": values[1]})
-    return table(pd.DataFrame(rows))
+def _filter_sheets(network: nn.Module, gallery: Gallery) -> list[Markup]:
+    """The filters of the first two convolutions."""
+    first = list(inspection.convolutions(network).items())[:2]
+    return [
+        gallery.picture(
+            inspection.filter_sheet(convolution),
+            f"filters_{number}.png",
+            f"{name}: {convolution.out_channels} filters over {convolution.in_channels} "
+            f"channel{'s' * (convolution.in_channels > 1)}",
+        )
+        for number, (name, convolution) in enumerate(first, 1)
+    ]
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the units that people use, e.g. `2 min 5 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def records_section(description: NetworkDescription, history: pd.DataFrame) -> Section:
+    """Configuration, environment and history."""
+    entry = description.to_dict()
+    config = entry.pop("config")
+    for large in ("mean_shape", "scheme"):
+        entry.pop(large)
+    dump: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
+    parts: Sequence[Markup] = [
+        folded("Configuration", plain(yaml.safe_dump(config, **dump))),
+        folded("Versions, data and machine", plain(yaml.safe_dump(entry, **dump))),
+        folded("Figures by epoch", plain(history.to_csv(index=False, float_format="%.6g"))),
+    ]
+    return Section("Reproducibility", "", parts)

@@ -1,4 +1,4 @@
-"""The report of a sweep: every job in one table, their curves, and what each setting does."""
+"""The report of a sweep: a table of all jobs, their curves, and the effect of each setting."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from facekp.visualization import charts as figures
+from facekp.core.progress import format_duration
+from facekp.core.run_folder import ERROR, HISTORY, REPORT, RESULTS
+from facekp.visualization import charts
 from facekp.visualization.reports.page import Section, chart, link, table, write_page
-from facekp.visualization.reports.run import duration
-from facekp.cli.runs import ERROR, HISTORY, RESULTS
-
-PAGE = "report.html"
 
 
 def read_jobs(folder: Path) -> pd.DataFrame:
-    """Jobs of a sweep, the best of each experiment first, failed ones last.
+    """Ranking of the jobs of a sweep: the best of each experiment first, failed ones last.
 
     Args:
         folder: of the sweep; each job has a folder in it.
 
     Returns:
-        A row a job: `job` (its folder), `experiment`, a column for each setting that differs
+        One row per job: `job` (its folder), `experiment`, a column for each setting that differs
         between jobs, `monitor` (name) and `best` (its value), `best_epoch`, `epochs`, `seconds`,
         `status` (done, failed or unfinished), `error`.
     """
@@ -76,7 +74,7 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
         command: that ran it.
 
     Returns:
-        What `sweep.csv` holds, see `read_jobs`.
+        The content of `sweep.csv`, see `read_jobs`.
     """
     jobs = read_jobs(folder)
     jobs.to_csv(folder / "sweep.csv", index=False)
@@ -91,14 +89,19 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
         sections += _experiment(folder, str(name), own, settings)
     counts = jobs["status"].value_counts()
     seconds = float(done["seconds"].sum())
-    cards = {"jobs": str(len(jobs)), "their time together": duration(seconds)}
+    cards = {"jobs": str(len(jobs)), "total time": format_duration(seconds)}
     cards |= {f"jobs {status}": str(count) for status, count in counts.items() if status != "done"}
     for name, own in done.groupby("experiment"):
         best = own.iloc[0]
         cards[f"lowest {best['monitor']}, {name}"] = f"{best['best']:.3g}"
     names = ", ".join(sorted(set(jobs["experiment"])))
     write_page(
-        folder / PAGE, f"Sweep over {', '.join(settings) or names}", names, command, cards, sections
+        folder / REPORT,
+        f"Sweep over {', '.join(settings) or names}",
+        names,
+        command,
+        cards,
+        sections,
     )
     return jobs
 
@@ -107,36 +110,34 @@ def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
     shown = jobs.drop(columns=["monitor"])
     if jobs["error"].isna().all():
         shown = shown.drop(columns="error")
-    reports = {job for job in jobs["job"] if (folder / job / PAGE).is_file()}
+    reports = {job for job in jobs["job"] if (folder / job / REPORT).is_file()}
     formats = {
-        "job": lambda job: link(f"{job}/{PAGE}", job) if job in reports else job,
+        "job": lambda job: link(f"{job}/{REPORT}", job) if job in reports else job,
         "best": "{:.4g}".format,
         "seconds": "{:.0f}".format,
         "best_epoch": "{:.0f}".format,
         "epochs": "{:.0f}".format,
     }
     monitors = ", ".join(sorted(set(jobs["monitor"])))
-    text = (
-        f"The best of each experiment first, by {monitors}; a job's name leads to its own report."
-    )
+    text = f"The best of each experiment first, by {monitors}; a job's name links to its report."
     faded = (jobs["status"] != "done").tolist()
     return Section("Jobs", text, [table(shown, formats, faded)])
 
 
 def _experiment(folder: Path, name: str, jobs: pd.DataFrame, settings: list[str]) -> list[Section]:
-    """Curves and effects of the jobs of one experiment, best first."""
+    """Curves of the jobs of one experiment, given best first, and effects of their settings."""
     monitor = jobs["monitor"].iloc[0]
     differing = [column for column in settings if len(set(jobs[column].dropna())) > 1]
     histories = {}
     for _, job in jobs.iterrows():
         label = ", ".join(f"{column.rsplit('.')[-1]}={job[column]}" for column in differing)
-        # Jobs that differ in nothing still have a line each.
+        # Jobs with the same settings still get a line each.
         key = label if label and label not in histories else f"{job['job']} {label}".strip()
         histories[key] = pd.read_csv(folder / job["job"] / HISTORY)
-    curves = chart(figures.sweep_curves(histories, monitor), f"curves-{name}")
+    curves = chart(charts.sweep_curves(histories, monitor), f"curves-{name}")
     sections = [Section(f"{name}: curves", f"{monitor} by epoch.", [curves])]
     if differing:
-        effects = chart(figures.sweep_effects(jobs, differing, monitor), f"effects-{name}")
-        text = f"The lowest {monitor} of every job by its settings; a bar marks the median."
-        sections.append(Section(f"{name}: what each setting does", text, [effects]))
+        effects = chart(charts.sweep_effects(jobs, differing, monitor), f"effects-{name}")
+        text = f"The lowest {monitor} of each job by setting; a bar marks the median."
+        sections.append(Section(f"{name}: effect of each setting", text, [effects]))
     return sections

@@ -1,8 +1,4 @@
-"""Draws a face with exactly known points: pose in 3D, expression, skin, hair, light, occlusion.
-
-Units of the model: the outer eye corners are 1 apart, the origin is between the eyes, x points to
-the picture's right, y down, z towards the camera.
-"""
+"""Painting a face: skin, hair, eyes, glasses, light, occlusion, and the camera's effects."""
 
 from __future__ import annotations
 
@@ -16,219 +12,19 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from facekp.core.geometry import Size
+from facekp.data.drawing.face3d import Camera, Face
 
 _SHIFT = 4  # fractional bits of OpenCV's polygon coordinates: a sixteenth of a pixel
 
-# Right half (the picture's left) of each curve; the other half is its mirror image.
-_JAW = np.array(
-    [
-        (-0.79, 0.02, -0.80), (-0.78, 0.25, -0.74), (-0.75, 0.47, -0.62), (-0.68, 0.69, -0.48),
-        (-0.57, 0.88, -0.32), (-0.44, 1.04, -0.17), (-0.29, 1.17, -0.05), (-0.13, 1.25, 0.04),
-        (0.0, 1.28, 0.07),
-    ]
-)  # fmt: skip
-_BROW = np.array(
-    [(-0.66, -0.16, -0.13), (-0.55, -0.27, -0.02), (-0.42, -0.30, 0.06), (-0.28, -0.28, 0.12),
-     (-0.14, -0.22, 0.16)]
-)  # fmt: skip
-_EYE_OUTER, _EYE_INNER = np.array([-0.5, 0.0, -0.10]), np.array([-0.19, 0.015, 0.0])
-_BRIDGE = np.array([(0, -0.02, 0.15), (0, 0.13, 0.25), (0, 0.28, 0.36), (0, 0.43, 0.46)])
-_NOSE_BASE = np.array([(-0.15, 0.51, 0.17), (-0.075, 0.54, 0.25), (0.0, 0.56, 0.28)])
-_NOSE_SIDE = np.array(
-    [(-0.09, 0.02, 0.10), (-0.115, 0.27, 0.20), (-0.18, 0.37, 0.19), (-0.19, 0.47, 0.17),
-     (-0.10, 0.53, 0.24), (0.0, 0.55, 0.28)]
-)  # fmt: skip
-_LIP_TOP = np.array([(-0.28, 0.80, 0.10), (-0.18, 0.755, 0.20), (-0.075, 0.73, 0.26),
-                     (0.0, 0.75, 0.27)])  # fmt: skip
-_LIP_BOTTOM = np.array([(-0.17, 0.885, 0.18), (-0.075, 0.925, 0.23), (0.0, 0.935, 0.24)])
-_INNER_TOP = np.array([(-0.24, 0.80, 0.11), (-0.075, 0.80, 0.22), (0.0, 0.805, 0.235)])
-_INNER_BOTTOM = np.array([(-0.075, 0.815, 0.22), (0.0, 0.82, 0.235)])
 _SKINS = np.array([(244, 208, 184), (233, 186, 152), (214, 160, 122), (176, 120, 84),
                    (134, 88, 60), (96, 62, 44)], dtype=float)  # fmt: skip
 _HAIRS = np.array([(38, 28, 22), (70, 46, 30), (112, 76, 44), (176, 136, 82), (130, 124, 120),
                    (140, 62, 30)], dtype=float)  # fmt: skip
 
 
-def _both(half: np.ndarray, centre: bool) -> np.ndarray:
-    """A half curve and its mirror image, left to right; `centre`: the last point is on the axis."""
-    other = half[::-1] * (-1, 1, 1)
-    return np.concatenate([half, other[1:] if centre else other])
-
-
 @dataclass(frozen=True)
-class Face:
-    """A face in 3D; every curve is (N, 3) from the picture's left to its right.
-
-    `lids` holds (upper, lower) of the right and the left eye, each from corner to corner.
-    """
-
-    jaw: np.ndarray
-    brows: tuple[np.ndarray, np.ndarray]
-    lids: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-    gaze: np.ndarray
-    bridge: np.ndarray
-    nose_base: np.ndarray
-    nose_side: np.ndarray
-    lip_top: np.ndarray
-    lip_bottom: np.ndarray
-    inner_top: np.ndarray
-    inner_bottom: np.ndarray
-    cranium: np.ndarray
-
-    def ibug68(self) -> np.ndarray:
-        """The 68 points of iBUG, (68, 3)."""
-        (right_up, right_low), (left_up, left_low) = self.lids
-        third = np.array([0, 20, 40, 60])
-        return np.concatenate(
-            [
-                self.jaw,
-                *self.brows,
-                self.bridge,
-                self.nose_base,
-                right_up[third],
-                right_low[[40, 20]],
-                left_up[third],
-                left_low[[40, 20]],
-                self.lip_top,
-                self.lip_bottom[::-1],
-                self.inner_top,
-                self.inner_bottom[::-1],
-            ]
-        )
-
-    def imm58(self) -> np.ndarray:
-        """The 58 points of IMM, (58, 3)."""
-        (right_up, right_low), (left_up, left_low) = self.lids
-        jaw = CubicSpline(np.arange(17), self.jaw)(np.linspace(2.3, 13.7, 13))
-        quarter, back = np.array([0, 15, 30, 45, 60]), np.array([45, 30, 15])
-        return np.concatenate(
-            [
-                jaw,
-                left_up[60 - quarter],
-                left_low[60 - back],
-                right_up[quarter],
-                right_low[back],
-                self.brows[1],
-                self.brows[0][::-1],
-                self.lip_top[[0, 2, 3, 4, 6]],
-                self.lip_bottom[[3, 2, 1]],
-                self.nose_side,
-            ]
-        )
-
-
-def make_face(person: np.random.Generator, mood: np.random.Generator, calm: float = 1.0) -> Face:
-    """A random face.
-
-    Args:
-        person: draws what a person keeps: proportions.
-        mood: draws what a picture changes: expression, gaze.
-        calm: 0 for a neutral face, 1 for the whole range of expressions.
-    """
-    width, length = person.normal(1, 0.06), person.normal(1, 0.05)
-    jaw = _both(_JAW, True)
-    chin = np.clip(jaw[:, 1], 0, None) / 1.28
-    jaw[:, 0] *= 1 + (width - 1) * (1 + chin * person.normal(0, 0.6))
-    jaw[:, 1] *= length
-    nose_scale = np.array([person.normal(1, 0.12), person.normal(1, 0.07), person.normal(1, 0.15)])
-    mouth_scale = np.array([person.normal(1, 0.09), 1, 1])
-    lip_height, eye_open = person.uniform(0.7, 1.4), person.uniform(0.8, 1.25)
-    brow_y, brow_tilt, slant = person.normal(0, 0.03, 3)
-
-    smile = calm * mood.uniform(-0.3, 1.0)
-    opening = calm * max(0.0, mood.uniform(-0.6, 1.0))
-    raised = calm * mood.normal(0, 0.05)
-    eye_open *= 1 - calm * max(0.0, mood.uniform(-1.2, 0.9))
-
-    def mouth(half: np.ndarray, centre_y: float, sign: float) -> np.ndarray:
-        curve = _both(half, True) * mouth_scale
-        curve[:, 1] = 0.81 + (curve[:, 1] - 0.81) * (lip_height if sign else 1.0) + centre_y
-        out = np.abs(curve[:, 0]) / 0.28
-        curve[:, 1] -= 0.07 * smile * out**2
-        curve[:, 0] *= 1 + 0.14 * smile
-        curve[:, 2] -= 0.04 * smile * out**2
-        curve[:, 1] += 0.22 * opening * (1 - out.clip(0, 1) ** 2) * (0.85 if sign > 0 else -0.12)
-        return curve * (1, length, 1)
-
-    lip_top, lip_bottom = mouth(_LIP_TOP, 0, -1), mouth(_LIP_BOTTOM, 0, 1)
-    inner_top = mouth(_INNER_TOP, 0, -1)
-    inner_bottom = mouth(_INNER_BOTTOM, 0, 1)
-    # Thick lips leave no room between them: the inner line stays inside the outer one.
-    inner_top[1:-1, 1] = np.maximum(inner_top[1:-1, 1], lip_top[2:5, 1] + 0.03)
-    inner_bottom[:, 1] = np.maximum(inner_bottom[:, 1], inner_top[1:-1, 1] + 0.012)
-    inner_bottom[:, 1] = np.minimum(inner_bottom[:, 1], lip_bottom[1:4, 1] - 0.03)
-    jaw[:, 1] += 0.16 * opening * np.clip(jaw[:, 1] / 1.28, 0, 1) ** 2
-
-    s = np.linspace(0, 1, 61)[:, None]
-    arch = (4 * s * (1 - s)) ** 0.8
-    middle = _EYE_OUTER + s * (_EYE_INNER - _EYE_OUTER)
-    middle = middle + arch * (0, 0, 0.07) + (1 - s) * (0, slant, 0)
-    upper = middle - arch * (0, 0.078 * eye_open, 0)
-    lower = middle + arch * (0, 0.048 * (0.6 + 0.4 * eye_open), 0)
-    flip = np.array([-1, 1, 1])
-    lids = ((upper, lower), (upper[::-1] * flip, lower[::-1] * flip))
-
-    brow = _BROW + (0, brow_y - raised, 0)
-    brow = brow + (np.linspace(0, 1, 5)[:, None] - 0.5) * (0, 2 * brow_tilt, 0)
-    gaze = np.array([mood.uniform(-0.035, 0.035), mood.uniform(-0.012, 0.012), 0])
-
-    angle = np.linspace(np.pi, 2 * np.pi, 25)
-    top = person.uniform(1.0, 1.15) * length
-    cranium = [
-        np.column_stack(
-            [0.84 * width * np.cos(angle), -0.05 + 1.02 * top * np.sin(angle) * lift,
-             np.full(25, depth)]
-        )
-        for depth, lift in ((-0.95, 1.0), (-0.55, 0.98), (-0.15, 0.85))
-    ]  # fmt: skip
-    return Face(
-        jaw=jaw,
-        brows=(brow, brow[::-1] * flip),
-        lids=lids,
-        gaze=gaze,
-        bridge=_BRIDGE * nose_scale,
-        nose_base=_both(_NOSE_BASE, True) * nose_scale,
-        nose_side=_both(_NOSE_SIDE, True) * nose_scale,
-        lip_top=lip_top,
-        lip_bottom=lip_bottom,
-        inner_top=inner_top,
-        inner_bottom=inner_bottom,
-        cranium=np.concatenate(cranium),
-    )
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Where a face is in the picture.
-
-    Args:
-        yaw: degrees, positive turns the nose to the picture's right.
-        pitch: degrees, positive looks down.
-        roll: degrees, positive turns clockwise.
-        centre: (2,) pixels of the point between the eyes.
-        scale: pixels a model unit.
-        distance: of the camera, in model units.
-    """
-
-    yaw: float
-    pitch: float
-    roll: float
-    centre: np.ndarray
-    scale: float
-    distance: float = 9.0
-
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (..., 2) of model points (..., 3)."""
-        turn = Rotation.from_euler("zxy", [self.roll, -self.pitch, self.yaw], degrees=True)
-        turned = turn.apply((points + (0, 0, 0.6)).reshape(-1, 3)).reshape(points.shape)
-        turned = turned - (0, 0, 0.6)
-        depth = self.distance / (self.distance - turned[..., 2:])
-        return self.centre + self.scale * turned[..., :2] * depth
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a person looks like besides the shape.
+class Appearance:
+    """Colours and accessories of a person.
 
     Colours are (3,) RGB from 0 to 255.
     """
@@ -243,13 +39,13 @@ class Look:
     glasses: bool
 
 
-def make_look(person: np.random.Generator) -> Look:
-    """A random look."""
+def make_appearance(person: np.random.Generator) -> Appearance:
+    """A random appearance."""
     tone = person.uniform(0, len(_SKINS) - 1)
     low = int(tone)
     skin = _SKINS[low] + (tone - low) * (_SKINS[min(low + 1, len(_SKINS) - 1)] - _SKINS[low])
     long_hair = person.random() < 0.45
-    return Look(
+    return Appearance(
         skin=np.clip(skin + person.normal(0, 5, 3), 20, 255),
         hair=np.clip(_HAIRS[person.integers(len(_HAIRS))] + person.normal(0, 9, 3), 8, 235),
         eyes=np.array([(90, 62, 40), (70, 100, 130), (84, 110, 80)], dtype=float)[
@@ -281,7 +77,7 @@ def background(rng: np.random.Generator, size: Size, busy: bool) -> np.ndarray:
 
 
 def _dull(colours: np.ndarray) -> np.ndarray:
-    """Colours (..., 3) with less of their hue, as most of the world has."""
+    """Colours (..., 3) with reduced saturation."""
     grey = colours.mean(axis=-1, keepdims=True)
     return grey + 0.45 * (colours - grey)
 
@@ -291,7 +87,7 @@ def _fixed(points: np.ndarray) -> np.ndarray:
 
 
 class Painter:
-    """Draws faces on a canvas (H, W, 3) float32 RGB, which it changes."""
+    """Draws faces on a canvas (H, W, 3) float32 RGB, in place."""
 
     def __init__(self, canvas: np.ndarray) -> None:
         self.canvas = canvas
@@ -299,7 +95,7 @@ class Painter:
     def fill(
         self, points: np.ndarray, colour: np.ndarray, alpha: float = 1.0, soft: float = 0.0
     ) -> None:
-        """Fill a polygon (N, 2); `soft` blurs its edge by so many pixels."""
+        """Fill a polygon (N, 2); `soft` is the blur of its edge in pixels."""
         height, width = self.canvas.shape[:2]
         pad = int(3 * soft) + 2
         low = np.maximum(np.floor(points.min(axis=0)).astype(int) - pad, 0)
@@ -316,7 +112,7 @@ class Painter:
 
     @contextmanager
     def clipped(self, region: np.ndarray) -> Iterator[None]:
-        """What is drawn meanwhile stays inside a polygon (N, 2), near it at least."""
+        """Restrict what is drawn in the block to a polygon (N, 2)."""
         height, width = self.canvas.shape[:2]
         reach = 0.5 * np.ptp(region, axis=0) + 4
         low = np.clip(np.floor(region.min(axis=0) - reach).astype(int), 0, (width, height))
@@ -339,7 +135,7 @@ class Painter:
         alpha: float = 1.0,
         soft: float = 0.0,
     ) -> None:
-        """Fill an ellipse; `axes` half lengths in pixels, `turn` in degrees."""
+        """Fill an ellipse; `axes` are half lengths in pixels, `turn` is in degrees."""
         angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
         round_ = np.column_stack([axes[0] * np.cos(angle), axes[1] * np.sin(angle)])
         spin = Rotation.from_euler("z", turn, degrees=True).as_matrix()[:2, :2]
@@ -348,7 +144,7 @@ class Painter:
     def line(
         self, points: np.ndarray, colour: np.ndarray, width: float, alpha: float = 1.0
     ) -> None:
-        """A line (N, 2) that is `width` pixels thick in its middle and thins to its ends."""
+        """A line (N, 2), `width` pixels thick in the middle and thinner at the ends."""
         along = np.gradient(points, axis=0)
         normal = np.column_stack([-along[:, 1], along[:, 0]])
         normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
@@ -356,7 +152,7 @@ class Painter:
         self.fill(np.concatenate([points + normal * thick, (points - normal * thick)[::-1]]),
                   colour, alpha)  # fmt: skip
 
-    def face(self, face: Face, look: Look, camera: Camera, rng: np.random.Generator) -> None:
+    def face(self, face: Face, look: Appearance, camera: Camera, rng: np.random.Generator) -> None:
         """Draw a whole person."""
         unit, project = camera.scale, camera.project
         light = rng.normal(0, 0.6, 2)
@@ -370,7 +166,7 @@ class Painter:
             :, 0
         ].astype(float)
 
-        # Body, from the back to the front.
+        # The body, back to front.
         chin = project(face.jaw[8])
         neck = project(np.array([0.0, 0.9, -0.7]))
         for reach, colour in ((1.0, look.clothes * 0.6), (0.94, look.clothes)):
@@ -407,7 +203,7 @@ class Painter:
         if look.glasses:
             self.glasses(face, camera)
 
-    def relief(self, look: Look, camera: Camera) -> None:
+    def relief(self, look: Appearance, camera: Camera) -> None:
         """Flushed cheeks and shaded eye sockets."""
         unit = camera.scale
         for sign in (-1, 1):
@@ -419,7 +215,7 @@ class Painter:
                          0.05 * unit)  # fmt: skip
 
     def head(self, hull: np.ndarray, skin: np.ndarray, light: np.ndarray, unit: float) -> None:
-        """The bare head: an ellipsoid's shading inside the outline."""
+        """The bare head: shading of an ellipsoid inside the outline."""
         height, width = self.canvas.shape[:2]
         low = np.clip(np.floor(hull.min(axis=0)).astype(int) - 2, 0, (width, height))
         high = np.clip(np.ceil(hull.max(axis=0)).astype(int) + 3, 0, (width, height))
@@ -443,15 +239,20 @@ class Painter:
         part += mask[..., None] * np.float32(1 / 255) * (shade * skin.astype(np.float32) - part)
 
     def hair(
-        self, face: Face, look: Look, camera: Camera, hull: np.ndarray, rng: np.random.Generator
+        self,
+        face: Face,
+        look: Appearance,
+        camera: Camera,
+        hull: np.ndarray,
+        rng: np.random.Generator,
     ) -> None:
-        """Hair on the head: a cap down to the hairline, with strands."""
+        """Hair: a cap down to the hairline, with strands."""
         project, unit, centre = camera.project, camera.scale, camera.centre
         x = np.linspace(-0.80, 0.80, 21)
         wave = rng.uniform(0, 0.08) * np.sin(7 * x + 3)
         line = look.hairline + 0.55 * (np.abs(x) / 0.8) ** 3 + wave
         front = project(np.column_stack([x, line, -0.1 - 0.6 * np.abs(x) ** 2]))
-        # On the far side of a turned head the line runs back behind itself: only its front shows.
+        # On the far side of a turned head the line runs back: only its front is visible.
         peak = int(np.argmax(front[:, 0])) + 1
         start = int(np.argmin(front[:peak, 0]))
         front = front[start:peak]
@@ -470,8 +271,8 @@ class Painter:
                 tone = (hair * rng.uniform(0.7, 1.4)).clip(0, 255)
                 self.line(_arc(root, bow, end), tone, 0.03 * unit, 0.4)
 
-    def beard(self, face: Face, look: Look, camera: Camera) -> None:
-        """A shadow of beard over jaw and lip."""
+    def beard(self, face: Face, look: Appearance, camera: Camera) -> None:
+        """A beard's shadow over jaw and lip."""
         project, unit = camera.project, camera.scale
         jaw = face.jaw[2:15]
         inner = np.array([(0.5, 0.62, 0.1), (0.3, 0.62, 0.2), (0, 0.64, 0.28), (-0.3, 0.62, 0.2),
@@ -479,7 +280,7 @@ class Painter:
         outline = project(np.concatenate([jaw * (0.97, 0.99, 1), inner]))
         self.fill(outline, look.hair * 0.8, look.beard, 0.05 * unit)
 
-    def eye(self, face: Face, number: int, look: Look, camera: Camera) -> None:
+    def eye(self, face: Face, number: int, look: Appearance, camera: Camera) -> None:
         """An eye: white, iris, pupil, glint, lids."""
         unit = camera.scale
         upper, lower = (camera.project(curve) for curve in face.lids[number])
@@ -499,7 +300,7 @@ class Painter:
         iris: np.ndarray,
         camera: Camera,
     ) -> None:
-        """What the opening between the lids shows."""
+        """The eyeball between the lids."""
         unit = camera.scale
         self.fill(opening, np.array([232, 228, 224]), soft=0.5)
         middle = camera.project((lids[0][30] + lids[1][30]) / 2 * (1, 0, 1) + gaze)
@@ -519,7 +320,7 @@ class Painter:
             self.line(np.stack([hairlet[0], hairlet.mean(axis=0), hairlet[1]]), hair * 0.4,
                       0.014 * unit, 0.7)  # fmt: skip
 
-    def nose(self, face: Face, look: Look, camera: Camera, light: np.ndarray) -> None:
+    def nose(self, face: Face, look: Appearance, camera: Camera, light: np.ndarray) -> None:
         """Nose: shaded flank, ridge and tip, nostrils, wings, shadow below."""
         project, unit = camera.project, camera.scale
         side, bridge = project(face.nose_side), project(face.bridge)
@@ -543,7 +344,7 @@ class Painter:
             self.ellipse(nostril, (0.042 * unit, 0.02 * unit), camera.roll, look.skin * 0.22, 0.9)
         self.line(base, look.skin * 0.5, 0.016 * unit, 0.5)
 
-    def mouth(self, face: Face, look: Look, camera: Camera) -> None:
+    def mouth(self, face: Face, look: Appearance, camera: Camera) -> None:
         """Lips, and teeth where the mouth is open."""
         project, unit = camera.project, camera.scale
         top, bottom = project(face.lip_top), project(face.lip_bottom)
@@ -587,7 +388,7 @@ class Painter:
         self.line(nose, frame, 0.035 * unit)
 
     def occlude(self, face: Face, camera: Camera, rng: np.random.Generator) -> None:
-        """Something in front of a part of the face."""
+        """An object in front of part of the face."""
         unit = camera.scale
         centre = camera.project(face.jaw[rng.integers(17)]) + rng.normal(0, 0.25 * unit, 2)
         colour = rng.uniform(10, 230, 3)
@@ -599,8 +400,8 @@ class Painter:
         )
 
 
-def finish(canvas: np.ndarray, rng: np.random.Generator, harsh: float) -> np.ndarray:
-    """The camera's part: exposure, uneven light, blur and noise; (H, W, 3) uint8 out."""
+def add_camera_effects(canvas: np.ndarray, rng: np.random.Generator, harsh: float) -> np.ndarray:
+    """Exposure, uneven light, blur and noise; returns (H, W, 3) uint8."""
     height, width = canvas.shape[:2]
     gain = rng.uniform(1 - 0.35 * harsh, 1 + 0.2 * harsh)
     slope = rng.uniform(-0.3, 0.3, 2) * harsh

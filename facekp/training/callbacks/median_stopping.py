@@ -1,4 +1,4 @@
-"""Stopping the hopeless jobs of a sweep."""
+"""Early stopping of the jobs of a sweep by the median rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytorch_lightning as L
 from pytorch_lightning.callbacks import Callback
 
-from facekp.cli.runs import HISTORY
+from facekp.core.run_folder import HISTORY
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +19,15 @@ class MedianStopping(Callback):
     """Stops a job that is worse than half of the others were after as many epochs.
 
     The median rule (D. Golovin et al., "Google Vizier", KDD 2017) on the best value so far, read
-    from the tables of the jobs beside it, whatever runs them. Alone, a run is never stopped.
+    from the histories of the jobs beside it, whichever launcher runs them. A single run is never
+    stopped.
 
     Args:
-        run_dir: of this job; the others' folders lie beside it and end in the same name.
-        name: of the experiment; jobs of others are not compared.
+        run_dir: of this job; the folders of the others lie beside it and end in the same name.
+        name: of the experiment; only its jobs are compared.
         monitor: the metric, lower is better.
-        min_epochs: no job is stopped before.
-        min_jobs: others that must have come as far.
+        min_epochs: number of epochs before which no job is stopped.
+        min_jobs: number of other jobs that must have come as far.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class MedianStopping(Callback):
             )
 
     def _others(self, epoch: int) -> pd.Series:
-        """Best value up to an epoch of each other job that has come as far."""
+        """Best value up to an epoch of each other job that has reached it."""
         found = []
         for path in self.run_dir.absolute().parent.glob(f"*_{self.name}/{HISTORY}"):
             if path.parent == self.run_dir.absolute():
@@ -68,5 +69,5 @@ class MedianStopping(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """That of the run that is resumed."""
+        """Take over that of the resumed run."""
         self.best = state_dict["best"]

@@ -1,0 +1,82 @@
+"""Resuming runs and sweeps: the command that repeats a run, and `resume=FOLDER`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.run_folder import LAST, RESUMED, STARTED
+
+
+def program() -> str:
+    """How the running program is called: `python train.py`, or the name of a console command."""
+    name = Path(sys.argv[0]).name
+    return f"python {name}" if name.endswith(".py") else name
+
+
+def command() -> str:
+    """The command that repeats this run."""
+    if not HydraConfig.initialized():
+        return ""
+    overrides = _last_values(HydraConfig.get().overrides.task)
+    return " ".join([program(), *map(shlex.quote, overrides)])
+
+
+def _last_values(overrides: Sequence[str]) -> list[str]:
+    """The last override of each setting, without the checkpoint that a run was resumed from."""
+    last = {override.partition("=")[0]: override for override in overrides}
+    last.pop("ckpt_path", None)
+    return list(last.values())
+
+
+def _recorded_overrides(path: Path, *keys: str) -> list[str]:
+    """The overrides in one of Hydra's files."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in keys:
+            found = found[key]
+        if not isinstance(found, list) or not all(isinstance(x, str) for x in found):
+            raise ValueError(found)
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        problem, remedy = "does not say what was started", "start the run again by its own command"
+        raise DataError(path, problem, remedy) from error
+    return found
+
+
+def expand_resume(arguments: Sequence[str]) -> list[str]:
+    """Replace `resume=FOLDER` by the arguments that FOLDER was started with.
+
+    A run continues in its folder from its last checkpoint, or starts again there if it has none. A
+    sweep starts again in its folder: finished jobs are not repeated, others continue.
+
+    Raises:
+        ConfigError: not the folder of a run or a sweep.
+        DataError: its records cannot be read.
+    """
+    resumes = [argument for argument in arguments if argument.startswith("resume=")]
+    if not resumes:
+        return list(arguments)
+    folder = Path(resumes[-1].partition("=")[2]).expanduser()
+    rest = [a for a in arguments if a not in resumes and a not in ("-m", "--multirun")]
+    sweep, run = folder / "multirun.yaml", folder / STARTED / "overrides.yaml"
+    quoted = str(folder.absolute()).replace("'", "\\'")
+    if sweep.is_file():
+        before = _recorded_overrides(sweep, "hydra", "overrides", "hydra")
+        before = _last_values([*before, *_recorded_overrides(sweep, "hydra", "overrides", "task")])
+        before = [override for override in before if not override.startswith("hydra.mode=")]
+        return ["-m", *before, f"hydra.sweep.dir='{quoted}'", *rest]
+    if run.is_file():
+        before = _last_values(_recorded_overrides(run))
+        last = [f"ckpt_path='{quoted}/{LAST}'"] if (folder / LAST).is_file() else []
+        same_folder = [f"hydra.run.dir='{quoted}'", f"hydra.output_subdir={RESUMED}"]
+        return [*before, *same_folder, *last, *rest]
+    raise ConfigError(
+        f"resume={folder}: this is not the folder of a run or a sweep; a search continues when its "
+        "own command is given again"
+    )

@@ -1,0 +1,91 @@
+"""CSV files of faces in photos: boxes, and perhaps points; `predictions.csv` is one.
+
+Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo),
+perhaps `box_source` (`box_kind` in older files), `frame` (0 for a photo), and `x0`, `y0`, `x1`, ...
+for points.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facekp.core.errors import DataError
+from facekp.core.geometry import check_boxes
+
+BOX_COLUMNS = ("left", "top", "right", "bottom")
+
+
+@dataclass(frozen=True, eq=False)
+class CsvFace:
+    """One row.
+
+    Args:
+        file: path of the photo as written in the file.
+        bbox: (4,) `xyxy` in pixels of the upright photo.
+        keypoints: (K, 2) in the same pixels; (0, 2) if no points were asked for.
+        box_source: what the box is, see `Detector.name`; empty if the file does not say.
+    """
+
+    file: str
+    bbox: np.ndarray
+    keypoints: np.ndarray
+    box_source: str
+
+
+def point_columns(points: Iterable[int]) -> list[str]:
+    """Column names of points by their indices in the scheme: x0, y0, x1, ..."""
+    return [f"{axis}{point}" for point in points for axis in "xy"]
+
+
+def read_predictions_csv(path: str | Path, count: int | None = None) -> Iterator[CsvFace]:
+    """Read the faces of a CSV file.
+
+    Args:
+        path: the file.
+        count: number of points that each face must have; None reads only the boxes.
+
+    Raises:
+        DataError: a missing or broken file, a missing column, a number that is not finite, an empty
+            box, a frame of a video, or a missing point; names file and line.
+    """
+    path = Path(path)
+    names = point_columns(range(count or 0))
+    points = f", {names[0]}, {names[1]}, ... {names[-1]}" if names else ""
+    remedy = f"give a CSV with the columns file, {', '.join(BOX_COLUMNS)}{points}"
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, skipinitialspace=True)
+            header = reader.fieldnames or ()
+            missing = [name for name in ("file", *BOX_COLUMNS, *names) if name not in header]
+            if missing:
+                listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+                raise DataError(path, f"columns missing: {listed}", remedy, 1)
+            for row in reader:
+                try:
+                    yield _face(row, names)
+                except ValueError as error:
+                    line = reader.line_num
+                    raise DataError(path, f"not a face: {error}", remedy, line) from error
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(path, f"not a CSV file ({error})", remedy) from error
+
+
+def _face(row: dict[str, str | None], names: list[str]) -> CsvFace:
+    numbers = np.array([float(row[name] or "nan") for name in (*BOX_COLUMNS, *names)])
+    file = (row["file"] or "").strip()
+    if not file:
+        raise ValueError("no file is named")
+    if (row.get("frame") or "0").strip() != "0":
+        raise ValueError("it belongs to a frame of a video")
+    check_boxes(numbers[None, :4])
+    if not np.isfinite(numbers).all():
+        raise ValueError("a point is missing, or not a number")
+    source = (row.get("box_source") or row.get("box_kind") or "").strip()
+    return CsvFace(file, numbers[:4], numbers[4:].reshape(-1, 2), source)

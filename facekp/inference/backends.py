@@ -1,0 +1,99 @@
+"""Running a network: checkpoints in torch, exported networks in ONNX Runtime; one protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from facekp.core.description import DESCRIPTION_KEY, NetworkDescription
+from facekp.core.errors import ConfigError, DataError
+from facekp.models.bundled import resolve_checkpoint
+
+Backend = Callable[[np.ndarray], np.ndarray]
+"""Crops (B, C, H, W) uint8 to normalised keypoints (B, K, 2)."""
+
+
+def load_backend(path: str | Path, device: str = "cpu") -> tuple[Backend, NetworkDescription]:
+    """The network of a checkpoint (`.ckpt`) or of an exported network (`.onnx`).
+
+    Args:
+        path: the file, or the name of a bundled network.
+        device: where a checkpoint's network runs, as torch names it.
+
+    Raises:
+        DataError: a missing file, or not a file of facekp.
+        ConfigError: a device that does not exist, or a network that may not be built.
+    """
+    path = resolve_checkpoint(path)
+    if path.suffix.lower() != ".onnx":
+        return load_torch(path, device)
+    if device != "cpu":
+        raise ConfigError(f"device={device}: an .onnx runs on the cpu here; give the .ckpt")
+    return load_onnx(path)
+
+
+def load_torch(path: Path, device: str) -> tuple[Backend, NetworkDescription]:
+    """The network of a checkpoint, in torch.
+
+    Raises:
+        DataError, ConfigError: see `load_backend`.
+    """
+    import torch  # takes seconds, which an exported network need not wait for
+
+    from facekp.models.base import normalize_images
+    from facekp.models.checkpoint import load_network
+
+    network, description = load_network(path)
+    try:
+        network = network.to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device={device}: {reason}; device=cpu works everywhere") from error
+    # Otherwise every call would convert the weights.
+    network = network.eval().to(memory_format=torch.channels_last)
+
+    def run(crops: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            images = torch.from_numpy(crops).to(device).to(memory_format=torch.channels_last)
+            return network(normalize_images(images)).float().cpu().numpy()
+
+    return run, description
+
+
+def load_onnx(path: Path) -> tuple[Backend, NetworkDescription]:
+    """An exported network, in ONNX Runtime.
+
+    Raises:
+        DataError, ConfigError: see `load_backend`; the export extra is missing.
+    """
+    remedy = "export a checkpoint with predict.py task=export"
+    if not path.is_file():
+        raise DataError(path, "no such file", remedy)
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(
+            f"{path}: needs the export extra: pip install 'facekp[export]'"
+        ) from error
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        entry = json.loads(session.get_modelmeta().custom_metadata_map[DESCRIPTION_KEY])
+        name = session.get_inputs()[0].name
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise DataError(path, "not a network that facekp exported", remedy) from error
+    try:
+        description = NetworkDescription.from_dict(entry)
+    except ValueError as error:
+        raise DataError(path, f"its description is not valid: {error}", remedy) from error
+
+    def run(crops: np.ndarray) -> np.ndarray:
+        try:
+            return np.asarray(session.run(None, {name: crops})[0])
+        except Exception as error:  # as above
+            problem = f"its network does not run ({str(error).splitlines()[0][:200]})"
+            raise DataError(path, problem, remedy) from error
+
+    return run, description

@@ -1,0 +1,58 @@
+"""Checks before a training is resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facekp.core.description import NetworkDescription
+from facekp.core.errors import ConfigError
+from facekp.models.checkpoint import read_checkpoint
+from facekp.training.settings import flatten
+
+# Settings that may differ in a resumed run: where things are, and how fast they are processed.
+_FREE = (
+    "dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
+    "dataset.num_workers", "model.optimizer.fused",
+)  # fmt: skip
+
+
+def check_resume(description: NetworkDescription, ckpt_path: str) -> None:
+    """Check that a run may be resumed with the present configuration and data.
+
+    Args:
+        description: of the network to be trained.
+        ckpt_path: the checkpoint to resume from.
+
+    Raises:
+        ConfigError: the network, data set or recipe differs from the checkpoint's; the message
+            names what.
+        DataError: not a checkpoint of facekp.
+    """
+    checkpoint, before = read_checkpoint(ckpt_path)
+    parts = ("seed", "model", "dataset", "teacher")
+    old, new = (flatten({key: d.config.get(key) for key in parts}) for d in (before, description))
+    changed = [
+        f"{key}={new.get(key)} (was {old.get(key)})"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key not in _FREE
+    ]
+    if changed:
+        raise ConfigError(
+            f"ckpt_path={ckpt_path}: a resumed run keeps its settings, but " + ", ".join(changed)
+        )
+    if not isinstance(checkpoint.get("epoch"), int):
+        raise ConfigError(f"ckpt_path={ckpt_path}: packed weights can be used, but not resumed")
+    done, wanted = int(checkpoint["epoch"]) + 1, description.config["trainer"]["max_epochs"]
+    if done > wanted:
+        raise ConfigError(
+            f"ckpt_path={ckpt_path}: the run has completed {done} epochs, but "
+            f"trainer.max_epochs={wanted}"
+        )
+    states = checkpoint.get("callbacks", {}).values()
+    has_best = any(
+        isinstance(s, dict) and s.get("best_model_path") and s.get("monitor") for s in states
+    )
+    if has_best and not Path(ckpt_path).with_name("best.ckpt").is_file():
+        raise ConfigError(f"ckpt_path={ckpt_path}: best.ckpt is not beside it; restore the folder")
+    if before.data_fingerprint != description.data_fingerprint:
+        raise ConfigError(f"ckpt_path={ckpt_path}: the data has changed since the run was started")
