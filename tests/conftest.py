@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig
@@ -114,3 +116,39 @@ def run(tmp_path: Path, imm_data: Path) -> Callable[..., tuple[float, Path]]:
         return facekp.train(cfg).best, folder
 
     return _run
+
+
+@pytest.fixture
+def description(checkpoints: dict[str, Path]) -> Any:
+    """Description of the network on drawn iBUG."""
+    from facekp.models.checkpoint import load_network
+
+    return load_network(checkpoints["ibug"])[1]
+
+
+@pytest.fixture
+def small(imm_data: Path) -> list[str]:
+    """Part 1 on a few drawn faces, quickly."""
+    return ["experiment=part1", f"data_dir={imm_data}", "trainer.max_epochs=3", "report=false"]
+
+
+@pytest.fixture
+def hurt(ibug_data: Path, tmp_path: Path) -> Path:
+    """Drawn faces of which three entries are broken, and one has its sides exchanged."""
+    from facekp.core.landmarks import IBUG68
+
+    source, folder = next(ibug_data.iterdir()), tmp_path / next(ibug_data.iterdir()).name
+    shutil.copytree(source, folder)
+    xml = folder / "labels_ibug_300W_train.xml"
+    entries = xml.read_text().split("  <image ")
+    names = [entry.split('"')[1] for entry in entries[1:]]
+    (folder / names[0]).unlink()
+    image = folder / names[2]
+    image.write_bytes(image.read_bytes()[:2000])
+    entries[5] = entries[5].replace("<part name='07'", "<part name='68'")
+    points = entries[7].split("<part name='")
+    partners = IBUG68.flip_indices
+    swapped = [f"{partners[int(point[:2])]:02d}{point[2:]}" for point in points[1:]]
+    entries[7] = "<part name='".join([points[0], *swapped])
+    xml.write_text("  <image ".join(entries))
+    return tmp_path

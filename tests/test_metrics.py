@@ -1,13 +1,16 @@
-"""Metrics against figures worked out by hand."""
+"""Figures against values worked out by hand."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from facekp.metrics import KeypointMetrics, summarize
-from facekp.training.losses import WingLoss
+from facekp.core.landmarks import IMM58
+from facekp.metrics import KeypointMetrics, normalized_offsets, summarize
 
 
 def batch(offset: float, count: int = 1) -> tuple:
@@ -63,12 +66,11 @@ def test_half_precision_network_keeps_double_sums() -> None:
     assert metrics.compute()["mae_px"].dtype == torch.float64
 
 
-def test_wing_loss_by_hand() -> None:
-    loss = WingLoss(width=0.04, epsilon=0.008)
-    zero = torch.zeros(1, 1, 2)
-    near, far = torch.tensor([[[0.008, 0.008]]]), torch.tensor([[[0.5, 0.5]]])
-    assert loss(near, zero).item() == pytest.approx(0.04 * 0.693147, rel=1e-4)
-    assert loss(far, zero).item() == pytest.approx(0.5 - (0.04 - 0.04 * 1.791759), rel=1e-4)
-    edge = torch.tensor([[[0.04 - 1e-6, 0.04 + 1e-6]]])
-    below, above = (loss(edge[..., i : i + 1], zero[..., :1]).item() for i in (0, 1))
-    assert below == pytest.approx(above, abs=1e-5)
+def test_relative_errors_by_hand() -> None:
+    from facekp.data.records import FaceRecord
+
+    points = np.zeros((58, 2))
+    points[21], points[13] = (10, 5), (60, 5)
+    record = FaceRecord(Path("a"), np.zeros(4), points, "a", "a", "a", (Path("a"), None))
+    offsets = normalized_offsets([record], points[None, [52]] + (5, -10), [52], IMM58)
+    np.testing.assert_allclose(offsets, [[[0.1, -0.2]]])

@@ -1,0 +1,56 @@
+"""dlib's XML files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facekp.core.errors import DataError
+from facekp.data.formats.dlib_xml import read_dlib_xml
+from tests.helpers import POINTS68, write_xml
+
+
+def test_xml_round_trip_counts_from_zero(tmp_path: Path) -> None:
+    with_points, without = read_dlib_xml(write_xml(tmp_path))
+    np.testing.assert_allclose(with_points.keypoints, POINTS68, atol=1e-4)
+    np.testing.assert_allclose(with_points.bbox, [9.5, 19.5, 109.5, 129.5])
+    assert (with_points.file, with_points.size) == ("afw/a_1.jpg", (480, 640))
+    assert without.keypoints is None
+    np.testing.assert_allclose(without.bbox, [-5.5, -6.5, 44.5, 43.5])
+    assert (with_points.line, without.line) == (6, 78)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.replace("name='07'", "name='06'"), r"x\.xml:14: afw/a_1.jpg: part 6 twice"),
+        (lambda t: t.replace("name='07'", "name='68'"), r"x\.xml:14: .*part 68, only 0 to 67"),
+        (lambda t: t.replace("name='07'", "name='seven'"), r"x\.xml:14: .*must be a number"),
+        (lambda t: "\n".join(x for x in t.split("\n") if "'07'" not in x), "68 parts expected, 67"),
+        (lambda t: t.replace("width='100'", "width='0'"), r"x\.xml:6: .*a box of size 0x110"),
+        (lambda t: t.replace("width='100'", "width='-3'"), "a box of size"),
+        (lambda t: t.replace("width='100'", "width='nan'"), "not finite"),
+        (lambda t: t.replace("top='20'", "top='x'"), "top= must be a number"),
+        (lambda t: t.replace("afw/a_1.jpg", "../../etc/passwd"), r"x\.xml:5: .*inside the XML"),
+        (lambda t: t.replace("afw/a_1.jpg", "/etc/passwd"), "inside the XML"),
+        (lambda t: t.replace("</images>", ""), "not well-formed"),
+        (lambda t: t[:700], "not well-formed"),
+        (lambda t: "", "not well-formed"),
+        (
+            lambda t: t.replace("<dataset>", '<!DOCTYPE d [<!ENTITY a "b">]><dataset>'),
+            "document type declaration is not allowed",
+        ),
+        (lambda t: t.replace("<images>", "<a>" * 50 + "<images>"), "nested too deep"),
+        (lambda t: t.replace("width='100'", "width='1e-20'"), "a box of size"),
+        (lambda t: t.replace("x='", "x='99999999", 1), "is far out"),
+        (lambda t: t.replace("afw/a_1.jpg", "a&#10;error: b.jpg"), r"x\.xml:5: .*'a\\nerror"),
+        (lambda t: t.replace("<part name='07'", "<box/><part name='07'"), "<box> inside <box>"),
+    ],
+)
+def test_broken_xml(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
+    path = write_xml(tmp_path, change)
+    with pytest.raises(DataError, match=message):
+        read_dlib_xml(path)

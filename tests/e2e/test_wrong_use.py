@@ -1,0 +1,137 @@
+"""Typing errors are answered in one clear line, before anything is done."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """What a program ends with when it is called with some arguments."""
+
+    def _said(program: str, *arguments: str) -> str:
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", [program, f"runs_dir={tmp_path / 'runs'}", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / program), run_name="__main__")
+        GlobalHydra.instance().clear()
+        return str(ended.value)
+
+    return _said
+
+
+TRAIN = [
+    ("experiment=part9", "experiment=part9: there is no such file in conf/; choose one of 300w_best, "),
+    ("model/loss=l7", "model/loss=l7: there is no such file in conf/; choose one of l1, mse, "),
+    ("dataset.batch_sise=3", "dataset.batch_sise: there is no such setting here; did you mean dataset.batch_size"),
+    ("modle.optimizer.lr=1", "did you mean model.optimizer.lr"),
+    ("xyz=1", "xyz: there is no such setting here; +xyz=... would add it"),
+    ("model.optimizer.lr=[1", "model.optimizer.lr=[1: cannot be read"),
+    ("model.optimizer.lr=1,2", "add --multirun"),
+    ("model.optimizer.lr=-1", "model.optimizer.lr=-1: give a number at least 0"),
+    ("model.optimizer.lr=fast", "model.optimizer.lr=fast: give a number at least 0"),
+    ("threshold=nan", "threshold=nan: give a number above 0"),
+    ("seed=-1", "seed=-1: give a whole number, at least 0"),
+    ("dataset.batch_size=0", "dataset.batch_size=0: give a whole number, at least 1"),
+    ("dataset.batch_size=2.5", "dataset.batch_size=2.5: give a whole number, at least 1"),
+    ("dataset.num_workers=-1", "dataset.num_workers=-1: give a whole number, at least 0"),
+    ("trainer.max_epochs=many", "trainer.max_epochs=many: give a whole number, at least 1"),
+    ("dataset.points=3", "dataset.points=3: give a list of whole numbers, e.g. [36,45]"),
+    ("dataset.points=[nose]", "dataset.points=['nose']: give a list of whole numbers"),
+    ("model.input_size=64", "model.input_size=64: give a list of whole numbers, e.g. [128,128]"),
+    ("init_from=no.ckpt", "init_from=no.ckpt: there is no such file; or give one of ibug68"),
+    ("init_from=5", "init_from=5: there is no such file; or give one of ibug68"),
+    ("teacher=no.ckpt", "teacher=no.ckpt: there is no such file; or give one of ibug68"),
+    ("model.kernel_sizes=abc", "model.kernel_sizes=abc: give a whole number, or a list of them"),
+    ("trainer.gpus=9", "trainer.gpus=9: there are 0 CUDA GPUs"),
+    ("trainer.check_val_every_n_epoch=999", "none of trainer.max_epochs=50 would be validated"),
+    ("data_dir=nowhere", "nowhere/imm_face_db: the data set is not here"),
+    ("ckpt_path=no.ckpt", "there is no such file"),
+    ("resume=nowhere", "not the folder of a run"),
+    ("trainer.max_epochs=null", "trainer.max_epochs=None: give a whole number, at least 1"),
+    ("trainer=null", "trainer"),
+    ("model=null", "model"),
+    ("~trainer", "error: trainer."),
+    ("callbacks=null", "callbacks=null"),
+    ("model.optimizer.lr=${foo}", "'foo' not found"),
+    ("name=${foo}", "'foo' not found"),
+    ("data_dir=${oc.env:NOPE}", "NOPE"),
+    ("hydra.run.dir=/proc/x", "/proc/x"),
+    ("dataset.square=no", "dataset.square=no: give true or false"),
+    ("model.input_size=[60000,80000]", "at most 4096 per side"),
+    ("dataset.num_workers=4096", "dataset.num_workers=4096: there are"),
+    ("name=a/b", "no slash can be in it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argument", "message"), TRAIN)
+def test_train(said: Callable[..., str], imm_data: Path, argument: str, message: str) -> None:
+    start = time.perf_counter()
+    line = said("train.py", "experiment=part1", f"data_dir={imm_data}", argument)
+    assert line.startswith("error: ")
+    assert message in line
+    assert "\n" not in line
+    assert time.perf_counter() - start < 3
+
+
+PREDICT = [
+    (
+        "task=dance",
+        "task=dance: there is no such file in conf/; choose one of check_data, evaluate, ",
+    ),
+    ("photo.jpg", "photo.jpg: settings are given as name=value, e.g. input=photo.jpg"),
+    ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
+    ("input=nowhere.jpg", "nowhere.jpg"),
+    ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
+    (
+        "ckpt_path=null",
+        "None: not a checkpoint; give a file, or one of ibug68, ibug68_best, ibug68_large, ibug68_medium",
+    ),
+    ("flip_test=perhaps", "flip_test=perhaps: give true or false"),
+    ("tta_passes=0", "tta_passes=0: give a whole number, at least 1"),
+    ("tta_passes=7", "tta_passes=7: at most 6"),
+    ("ckpt_path=ibug68_bets", "or one of ibug68, ibug68_best, ibug68_large, ibug68_medium"),
+    ("batch_size=0", "batch_size=0: give a whole number, at least 1"),
+    ("device=cuda:7", "device=cuda:7"),
+    ("output=/proc/faces", "output=/proc/faces: "),
+    ("boxes=nowhere.csv", "nowhere.csv: cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("argument", "message"), PREDICT)
+def test_predict(said: Callable[..., str], imm_data: Path, argument: str, message: str) -> None:
+    photo = next((imm_data / "imm_face_db").glob("*.jpg"))
+    line = said("predict.py", f"input={photo}", argument)
+    assert line.startswith("error: ")
+    assert message in line
+    assert "\n" not in line
+
+
+def test_a_link_that_leads_nowhere(said: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    assert "cannot be made" in said("train.py", f"runs_dir={tmp_path / 'link'}")
+
+
+@pytest.mark.parametrize("text", ["", "{", "- [1]", "a: b"])
+def test_a_run_that_does_not_say_what_it_was(
+    said: Callable[..., str], tmp_path: Path, text: str
+) -> None:
+    for name in ("multirun.yaml", ".hydra/overrides.yaml"):
+        (tmp_path / ".hydra").mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        line = said("train.py", f"resume={tmp_path}")
+        assert "does not say what was started" in line
+        (tmp_path / name).unlink()
+
+
+def test_output_that_cannot_be_written(said: Callable[..., str]) -> None:
+    assert "cannot be made" in said("train.py", "runs_dir=/proc/runs")

@@ -1,0 +1,166 @@
+"""Predicting on photos and videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from facekp.core.errors import ConfigError, FacekpError
+from facekp.data.ibug import IBUGDataModule, read_ibug
+from facekp.data.synthetic import draw_ibug_face
+from facekp.inference.detectors import CenterFaceDetector, WholeImage
+from tests.helpers import run_photos
+
+
+def test_one_odd_photo_takes_no_other_along(
+    checkpoints: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("a", "c"):
+        Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / f"{name}.jpg")
+
+    class Fragile(WholeImage):
+        def __call__(self, image: np.ndarray) -> Any:
+            if image.shape[0] == 5:
+                raise RuntimeError("a library's own trouble")
+            return super().__call__(image)
+
+    Image.new("RGB", (20000, 5)).save(tmp_path / "b.png")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FacekpError, match=r"1 of 3 files skipped: .*b\.png.*own trouble"):
+        run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path), detector=Fragile)
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    assert [Path(file).name for file in table["file"]] == ["a.jpg", "c.jpg"]
+    assert list(table["picture"]) == ["a.png", "c.png"]
+    assert "1 files are no photos or videos by name: ['notes.txt']" in capsys.readouterr().out
+
+
+def test_a_detector_that_cannot_be_had_is_said_once(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
+    with pytest.raises(ConfigError, match=r"^detector\.model is missing"):
+        run_photos(
+            checkpoints["ibug"], tmp_path / "out", str(tmp_path), detector=CenterFaceDetector
+        )
+
+
+def test_predictions_are_boxes_of_the_same_faces(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    for number in range(2):
+        Image.fromarray(draw_ibug_face(number, 0)[0]).save(tmp_path / f"{number}.png")
+    for network in ("imm", "ibug"):
+        first = run_photos(checkpoints[network], tmp_path / f"{network}1", str(tmp_path / "*.png"))
+        boxes = str(tmp_path / f"{network}1/predictions.csv")
+        again = run_photos(
+            checkpoints[network], tmp_path / f"{network}2", str(tmp_path / "*.png"), boxes=boxes
+        )
+        points = first.filter(regex="^[xy][0-9]").columns
+        np.testing.assert_allclose(first[points], again[points], atol=2e-3)
+
+
+def test_every_kind_of_photo(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    picture, _, _ = draw_ibug_face(1, 0)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image = Image.fromarray(picture)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.jpg", exif=exif, quality=98)
+    image.save(folder / "plain.jpg", quality=98)
+    image.convert("L").save(folder / "grey.png")
+    image.convert("RGBA").save(folder / "alpha.png")
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    deep = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(folder / "deep.png")
+    image.resize((4000, 4400)).save(folder / "large.jpg")
+    image.resize((8, 9)).save(folder / "tiny.png")
+    (folder / "notes.txt").write_text("no photo")
+    table = run_photos(checkpoints["ibug"], tmp_path / "out", str(folder)).set_index("file")
+    table.index = [Path(file).name for file in table.index]
+    assert len(table) == 8
+    columns = [f"{axis}{k}" for k in range(68) for axis in "xy"]
+    plain = table.loc["plain.jpg", columns].to_numpy(float)
+    turned = table.loc["turned.jpg", columns].to_numpy(float)
+    np.testing.assert_allclose(turned, plain, atol=1.0)  # upright, in pixels as one sees them
+    scale = np.tile([4000 / picture.shape[1], 4400 / picture.shape[0]], 68)
+    np.testing.assert_allclose(
+        table.loc["large.jpg", columns].to_numpy(float), plain * scale, atol=30
+    )
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+
+
+def test_broken_file_is_reported_and_the_rest_goes_on(
+    checkpoints: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    picture, _, _ = draw_ibug_face(1, 0)
+    for name in ("a.jpg", "c.jpg"):
+        Image.fromarray(picture).save(tmp_path / name)
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:500])
+    with pytest.raises(FacekpError, match=r"1 of 3 files skipped: .*b\.jpg"):
+        run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path / "*.jpg"))
+    assert len(pd.read_csv(tmp_path / "out/predictions.csv")) == 2
+    assert "skipped" in capsys.readouterr().out
+
+
+def test_given_boxes_by_xml_and_csv(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
+) -> None:
+    folder = ibug_data / IBUGDataModule.info.folder_name
+    record = read_ibug(folder / "labels_ibug_300W_test.xml")[0]
+    (tmp_path / "b.csv").write_text(
+        "file,left,top,right,bottom\n"
+        + ",".join(map(str, [record.image.name, *record.bbox]))
+        + "\n"
+    )
+    by_xml, by_csv = (
+        run_photos(checkpoints["ibug"], tmp_path / f"out{n}", str(record.image), boxes=str(boxes))
+        for n, boxes in enumerate((folder / "labels_ibug_300W_test.xml", tmp_path / "b.csv"))
+    )
+    assert len(by_xml) == 1
+    pd.testing.assert_frame_equal(by_xml, by_csv)
+    np.testing.assert_allclose(by_xml.iloc[0, 3:7].to_numpy(float), record.bbox, atol=1e-3)
+
+
+def test_video(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    import cv2
+
+    picture = cv2.resize(draw_ibug_face(1, 0)[0], (320, 352))
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 352))
+    for _ in range(5):
+        writer.write(picture[..., ::-1])
+    writer.release()
+    table = run_photos(checkpoints["ibug"], tmp_path / "out", str(clip))
+    assert list(table["frame"]) == [1, 2, 3, 4, 5]
+    drawn = cv2.VideoCapture(str(tmp_path / "out/clip.mp4"))
+    assert int(drawn.get(cv2.CAP_PROP_FRAME_COUNT)) == 5
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(FacekpError, match=r"broken\.mp4: not a video"):
+        run_photos(checkpoints["ibug"], tmp_path / "out2", str(tmp_path / "broken.mp4"))
+
+
+def test_boxes_are_not_forgotten_in_silence(
+    checkpoints: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    boxes = tmp_path / "b.csv"
+    boxes.write_text("file,left,top,right,bottom\nother.jpg,1,2,30,40\n")
+    Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
+    run_photos(checkpoints["ibug"], tmp_path / "out", str(tmp_path / "a.jpg"), boxes=str(boxes))
+    assert "a.jpg: not in" in capsys.readouterr().out
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(ConfigError, match="boxes are for photos"):
+        run_photos(
+            checkpoints["ibug"], tmp_path / "o", str(tmp_path / "clip.mp4"), boxes=str(boxes)
+        )
+
+
+@pytest.mark.parametrize("given", [None, "nowhere/*.jpg", []])
+def test_no_input_is_said(checkpoints: dict[str, Path], tmp_path: Path, given: Any) -> None:
+    with pytest.raises(ConfigError, match="input="):
+        run_photos(checkpoints["ibug"], tmp_path, given)

@@ -1,0 +1,50 @@
+"""Learning from a teacher."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from facekp.core.errors import ConfigError
+from tests.helpers import Run
+
+
+def test_a_teacher_counts_as_much_as_the_labels(run: Run) -> None:
+    best = run("teacher")[1] / "checkpoints/best.ckpt"
+    still = [
+        "trainer.max_epochs=1", "model.optimizer.lr=0", f"init_from={best}", "augmentation=none",
+    ]  # fmt: skip
+    alone, with_itself = (
+        pd.read_csv(run(name, *still, *more)[1] / "metrics.csv")["train/loss"].iloc[0]
+        for name, more in (("alone", []), ("taught", [f"teacher={best}"]))
+    )
+    assert with_itself == pytest.approx(alone / 4, rel=1e-4)  # half the error, squared
+
+
+def test_a_teacher_sees_in_its_own_size_and_a_resume_needs_it(run: Run) -> None:
+    teacher = run("teacher", "trainer.max_epochs=1")[1] / "checkpoints/best.ckpt"
+    settings = [
+        "model.input_size=[120,160]",
+        "trainer.precision=bf16-mixed",
+        "trainer.max_epochs=1",
+    ]
+    folder = run("pupil", *settings, f"teacher={teacher}")[1]
+    assert np.isfinite(pd.read_csv(folder / "metrics.csv")["train/loss"]).all()
+    last = folder / "checkpoints/last.ckpt"
+    with pytest.raises(ConfigError, match=r"teacher=None \(was "):
+        run("pupil", *settings, f"ckpt_path={last}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("teacher=ibug68", "trained with scheme=ibug68, here it is imm58; use the same"),
+     ("dataset.points=[0]", r"dataset.points=\[52\], here it is \[0\]"),
+     ("model.in_channels=3", "model.in_channels=1, here it is 3"),
+     ("dataset.square=true", "dataset.square=False, here it is True"),
+     ("model.input_size=[60,60]", r"its input \[60, 80\] has another aspect ratio")],
+)  # fmt: skip
+def test_a_teacher_of_something_else_is_refused(run: Run, setting: str, message: str) -> None:
+    teacher = run("teacher", "trainer.max_epochs=1")[1] / "checkpoints/best.ckpt"
+    with pytest.raises(ConfigError, match=message):
+        run("pupil", f"teacher={teacher}", setting)

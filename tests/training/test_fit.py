@@ -1,0 +1,65 @@
+"""Fitting from Python, and errors while it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from facekp.core.errors import ConfigError, FacekpError
+from facekp.data.imm import IMMDataModule
+from facekp.models.convnet import ConvNet
+from facekp.training.fit import describe, fit, run_callbacks
+from facekp.training.module import KeypointModule
+from facekp.training.trainer import make_trainer
+from tests.helpers import Run, assert_same_end
+
+
+def test_a_lost_loader_process_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from facekp.data.dataset import KeypointDataset
+
+    here, load = os.getpid(), KeypointDataset.__getitems__
+
+    def dies_in_a_worker(self: KeypointDataset, keys: list) -> dict:
+        if os.getpid() != here and keys[0][0] == 1:  # in the second epoch
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeypointDataset, "__getitems__", dies_in_a_worker)
+        with pytest.raises(
+            FacekpError, match=r"a loader process died .* resume=.*/r continues the run"
+        ):
+            run("r", "dataset.num_workers=1")
+    folder = run("whole")[1]
+    last = folder.parent / "r/checkpoints/last.ckpt"
+    assert_same_end(folder, run("r", f"ckpt_path={last}")[1])
+
+
+def test_fit_from_python_without_hydra(
+    imm_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    datamodule = IMMDataModule(data_dir=imm_data, input_size=(60, 80), batch_size=6, points=[52])
+    datamodule.prepare_data()
+    datamodule.setup()
+    network = ConvNet(1, (60, 80), 1, [8], 3, 0, [1], "max", 4, [16], True, False)
+    network.init_output_bias(datamodule.mean_shape())
+    description = describe(datamodule, {"seed": 0, "model": {}, "dataset": {}})
+    module = KeypointModule(
+        network, nn.MSELoss(), partial(torch.optim.Adam, lr=1e-3), description=description
+    )
+    callbacks = run_callbacks(tmp_path, "val/mse")
+    trainer = make_trainer(callbacks=callbacks, max_epochs=2, logger=False, num_sanity_val_steps=0)
+    result = fit(module, datamodule, trainer)
+    assert result.best_ckpt == tmp_path / "checkpoints/best.ckpt"
+    assert result.best_ckpt.is_file()
+    assert list(result.history["epoch"]) == [0, 1]
+    assert result.figures["val/mse"] == result.history["val/mse"].min()
+    assert capsys.readouterr().out.strip() == ""
+    with pytest.raises(ConfigError, match="needs the callbacks of run_callbacks"):
+        fit(module, datamodule, make_trainer(max_epochs=1, logger=False))
