@@ -1,1 +1,1 @@
-"""Measurements: `make bench` runs them all but the comparison of face detectors."""
+"""Benchmarks: `make bench` runs all except those of accuracy, detectors and stability."""

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 
 from benchmarks.common import show
-from benchmarks.using import dlib_predictor
+from benchmarks.prediction import dlib_predictor
 from facekp.inference.backends import load_backend
 from facekp.inference.predictor import Predictor
 from facekp.metrics import face_errors, summarize
@@ -47,9 +47,9 @@ def main() -> None:
     }
     rows: list[dict[str, object]] = []
     base = errors["ibug68"]["nme_interocular"]
-    for name, own in errors.items():
-        beside = own.assign(nme_interocular=own["nme_interocular"] - base)
-        row, more = (summarize(frame, 0.08).iloc[0] for frame in (own, beside))
+    for name, frame in errors.items():
+        beside = frame.assign(nme_interocular=frame["nme_interocular"] - base)
+        row, more = (summarize(table, 0.08).iloc[0] for table in (frame, beside))
         rows.append(
             {
                 "predictor": name,

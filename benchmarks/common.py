@@ -1,4 +1,4 @@
-"""What the benchmarks share: running `train.py`, naming the machine, showing a table."""
+"""What the benchmarks share: running the programs, naming the machine, printing tables."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from facekp.cli.config import register_resolvers
+import facekp
 
 ROOT = Path(__file__).parent.parent
 
 ON_A_CPU = {"part3": ("dataset.batch_size=64", "+trainer.limit_train_batches=12")}
-"""Overrides of experiments that were made for a GPU: its batch takes 17 GB, its epoch a minute."""
+"""Overrides of experiments that are meant for a GPU: the batch takes 17 GB, an epoch a minute."""
 
 
 def run_python(*arguments: str, refused: bool = False, **environment: str) -> str:
-    """What `python ARGUMENTS` prints, run in the project's folder.
+    """Output of `python ARGUMENTS`, run in the project's folder.
 
-    Where it fails, or succeeds although it was to be `refused`, all ends with what it said.
+    Exits with its output if it fails, or if it succeeds although it should be `refused`.
     """
     command = [sys.executable, *arguments]
     variables = os.environ | environment
@@ -39,26 +38,24 @@ def run_python(*arguments: str, refused: bool = False, **environment: str) -> st
 
 
 def run_train(folder: Path, *overrides: str) -> None:
-    """`python train.py` with its run in `folder`."""
+    """Run `python train.py` with its output in `folder`."""
     run_python("train.py", f"hydra.run.dir={folder}/run", *overrides)
 
 
 def composed(*overrides: str) -> DictConfig:
-    """The configuration that `train.py` would get."""
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", list(overrides))
+    """The configuration that `train.py` gets from these arguments."""
+    return facekp.compose(*overrides)
 
 
 def data_source(experiment: str = "part1") -> list[str]:
-    """Overrides: the real data where `FACEKP_DATA_DIR` names it, else drawn faces."""
+    """Overrides that choose the real data if `FACEKP_DATA_DIR` is set, else drawn faces."""
     if os.environ.get("FACEKP_DATA_DIR"):
         return [f"data_dir={Path(os.environ['FACEKP_DATA_DIR']).resolve()}"]
     return [f"dataset=synthetic_{'ibug' if experiment.startswith('part3') else 'imm'}"]
 
 
 def show(name: str, rows: Sequence[dict[str, object]]) -> None:
-    """Print a table, and keep it as `runs/bench/NAME.csv`."""
+    """Print a table, and write it to `runs/bench/NAME.csv`."""
     frame = pd.DataFrame(rows)
     path = ROOT / "runs/bench" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)

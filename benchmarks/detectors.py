@@ -1,9 +1,10 @@
-"""Face detectors side by side: what they find, how their boxes sit on the face, and what they cost.
+"""Face detectors compared: faces found, position of the boxes on the face, time.
 
     python -m benchmarks.detectors --data-dir DATA [--centerface centerface.onnx]
 
-Reads `DATA/photos/photos.xml` (whole photographs) and every 14th training entry of iBUG; prints a
-table, and the `extent` of each detector: where a face's points lie from its boxes.
+Reads `DATA/photos/photos.xml` (whole photographs) and every 14th training entry of iBUG; prints
+a table, and the `box_prior` of each detector: the bounding box of a face's points relative to the
+detector's box.
 """
 
 from __future__ import annotations
@@ -27,31 +28,31 @@ from facekp.data.ibug import IBUGDataModule
 from facekp.inference.detectors import CenterFaceDetector, Detector, DlibDetector
 
 Truth = dict[Path, list[tuple[np.ndarray, np.ndarray]]]
-"""Given boxes (4,) and points (K, 2) by photo."""
+"""Annotated boxes (4,) and points (K, 2) by photo."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", default=os.environ.get("FACEKP_DATA_DIR", "data"), type=Path)
-    parser.add_argument("--centerface", help="centerface.onnx; left out where not given")
-    parser.add_argument("--every", default=14, type=int, help="take every so-manyth iBUG entry")
-    given = parser.parse_args()
-    photos = faces_by_photo(given.data_dir / "photos/photos.xml")
-    xml = given.data_dir / IBUGDataModule.info.folder_name / "labels_ibug_300W_train.xml"
-    crops = faces_by_photo(xml, given.every)
+    parser.add_argument("--centerface", help="centerface.onnx; CenterFace is skipped without it")
+    parser.add_argument("--every", default=14, type=int, help="take every n-th iBUG entry")
+    arguments = parser.parse_args()
+    photos = faces_by_photo(arguments.data_dir / "photos/photos.xml")
+    xml = arguments.data_dir / IBUGDataModule.info.folder_name / "labels_ibug_300W_train.xml"
+    crops = faces_by_photo(xml, arguments.every)
     detectors: dict[str, tuple[Callable[[], Detector], str]] = {
-        "dlib, as it is": (partial(DlibDetector, upsample=0), "Boost, in dlib"),
+        "dlib": (partial(DlibDetector, upsample=0), "Boost, in dlib"),
         "dlib, doubled": (DlibDetector, "Boost, in dlib"),
     }
-    if given.centerface:
-        size = Path(given.centerface).stat().st_size / 1e6
+    if arguments.centerface:
+        size = Path(arguments.centerface).stat().st_size / 1e6
         detectors["CenterFace"] = (
-            partial(CenterFaceDetector, given.centerface),
+            partial(CenterFaceDetector, arguments.centerface),
             f"MIT, {size:.1f} MB",
         )
-    table = Table("detector", "photos", "iBUG", "IoU", "centre spread", "ms a photo", "licence")
-    extents = []
+    table = Table("detector", "photos", "iBUG", "IoU", "centre spread", "ms per photo", "licence")
+    priors = []
     for name, (make, licence) in detectors.items():
         detector = make()
         found, total, _, _, ms = measure(detector, photos, f"{name}, photos")
@@ -66,13 +67,13 @@ def main() -> None:
             f"{ms:.0f}",
             licence,
         )
-        extents.append(f"{name}: extent {np.median(places, axis=0).round(3).tolist()}")
+        priors.append(f"{name}: box_prior {np.median(places, axis=0).round(3).tolist()}")
     Console(width=110).print(table)
-    print("\n".join(extents))
+    print("\n".join(priors))
 
 
 def faces_by_photo(xml: Path, every: int = 1) -> Truth:
-    """The faces of a dlib XML, every so-manyth entry."""
+    """The faces of every n-th entry of a dlib XML."""
     found: Truth = {}
     for face in read_dlib_xml(xml)[::every]:
         assert face.keypoints is not None
@@ -86,8 +87,9 @@ def measure(
     """Run a detector.
 
     Returns:
-        Faces found (a box whose IoU with the points' extent exceeds 0.3), faces in all, IoU of
-        that box with the given one, where the points lie from it (N, 4), milliseconds a photo.
+        Faces found (a box whose IoU with the points' bounding box exceeds 0.3), all faces, IoU of
+        that box with the annotated one, the points' bounding box relative to it (N, 4),
+        milliseconds per photo.
     """
     overlaps, places, seconds, total = [], [], 0.0, 0
     for photo, faces in track(truth.items(), what, transient=True):
@@ -96,21 +98,23 @@ def measure(
         boxes, _ = detector(image)
         seconds += perf_counter() - start
         total += len(faces)
-        for given, points in faces:
+        for annotated, points in faces:
             extent = bounding_box(points)
             fitting = [box for box in boxes if overlap(box, extent) > 0.3]
             if fitting:
                 best = max(fitting, key=lambda box: overlap(box, extent))
-                overlaps.append(overlap(best, given))
+                overlaps.append(overlap(best, annotated))
                 places.append(relative_box(extent, best))
     return len(places), total, overlaps, np.array(places), 1000 * seconds / len(truth)
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
     """Intersection over union of two boxes (4,)."""
-    sides = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None)
+    sides = np.clip(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0, None)
     shared = sides.prod()
-    return float(shared / ((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - shared))
+    return float(
+        shared / ((first[2:] - first[:2]).prod() + (second[2:] - second[:2]).prod() - shared)
+    )
 
 
 if __name__ == "__main__":

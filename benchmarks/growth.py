@@ -1,11 +1,12 @@
-"""Whether a data set may grow: images a second and memory with 1,000, 10,000 and 100,000 faces.
+"""Large data sets: images per second and memory with 1,000, 10,000 and 100,000 faces.
 
     python -m benchmarks.growth [--sizes 1000 10000 100000]
 
-A few hundred drawn photos under so many names, in iBUG's format, 64 px input, light augmentation;
-each size in a process of its own. `build` is the decoded cache's first making, `open` a later start
-with it (labels, check of every photo); loading is timed over as many faces for every size.
-Memory is what the main process holds beside mapped files, and what a worker does not share with it.
+A few hundred drawn photos under many names, in iBUG's format, 64 px input, light augmentation; each
+size in a separate process. `build` is the time to fill the cache of decoded images, `open` that of
+a later start with it (labels, check of each photo); loading is timed over the same number of faces
+for each size. Memory is that of the main process without mapped files, and what a worker does not
+share.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from facekp.tasks.common import build
 
 PHOTOS = 300
 PASS = 6400
-"""Faces that loading is timed over."""
+"""Number of faces over which loading is timed."""
 
 
 def main() -> None:
@@ -36,13 +37,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 10_000, 100_000])
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        print(json.dumps(measure(Path(given.one))))
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(Path(arguments.one))))
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for size in track(given.sizes, "sizes", transient=True):
+        for size in track(arguments.sizes, "sizes", transient=True):
             draw(Path(folder), size)
             first, again = (run(folder) for _ in range(2))
             rows.append(
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def draw(folder: Path, size: int) -> None:
-    """A data set of `size` entries, in place of the last one."""
+    """Write a data set of `size` entries, in place of the previous one."""
     from facekp.data.synthetic import write_synthetic_ibug
 
     home = folder / IBUG.folder_name
@@ -90,7 +91,7 @@ def run(folder: str) -> dict[str, float]:
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Figures of the data set as it is now."""
+    """Measure the present data set."""
     settings = [f"data_dir={folder}", f"dataset.cache_dir={folder}/cache", "run_dir=."]
     small = ["model.input_size=[64,64]", "dataset.batch_size=64"]
     cfg = composed("experiment=part3", *small, *settings)
@@ -104,7 +105,7 @@ def measure(folder: Path) -> dict[str, float]:
     for workers in (0, 2):
         datamodule.num_workers = workers
         batches = chain.from_iterable(repeat(datamodule.loader("train")))
-        for _ in range(8):  # what loader processes made ahead of the clock
+        for _ in range(8):  # prepared by loader processes before the clock starts
             next(batches)
         begin, seen = perf_counter(), 0
         for batch in batches:

@@ -1,11 +1,11 @@
-"""The loop that a student writes first, against `train.py`: same network, batch and data.
+"""A plain training loop, as one writes it first, against `train.py`: same network, batch, data.
 
     python -m benchmarks.plain_loop [EXPERIMENT ...]
 
-The plain loop opens each JPEG with Pillow when it is asked for, converts, crops and resizes it, and
-turns image and points with scikit-image where the experiment augments; `DataLoader` in the same
-process, float32, the network's layers in their published order, torch as it comes. The first pass
-of neither counts.
+The plain loop opens each JPEG with Pillow on access, converts, crops and resizes it, and rotates
+image and points with scikit-image if the experiment augments; `DataLoader` in the same process,
+float32, the network's layers in their published order, default settings of torch. The first pass of
+each is not counted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ EXPERIMENTS = ("part1_240x320", "part2_240x320", "part3")
 
 
 class PlainFaces(Dataset):
-    """Faces as a student's first data set gives them."""
+    """A simple data set of faces."""
 
     def __init__(self, datamodule: FaceDataModule, degrees: float) -> None:
         self.records: list[FaceRecord] = datamodule.splits["train"]
@@ -55,7 +55,7 @@ class PlainFaces(Dataset):
         image = np.asarray(photo.resize((width, height)), dtype=np.float32) / 255 - 0.5
         points = (record.keypoints[self.points] - (left, top)) / (right - left, bottom - top)
         if self.degrees:
-            angle = np.random.uniform(-self.degrees, self.degrees)  # noqa: NPY002  # as they do
+            angle = np.random.uniform(-self.degrees, self.degrees)  # noqa: NPY002  # as is common
             image = rotate(image, angle, mode="edge").astype(np.float32)
             middle = np.array([width, height]) / 2
             turn = (
@@ -68,7 +68,7 @@ class PlainFaces(Dataset):
 
 
 def plain_epoch(cfg: DictConfig, datamodule: FaceDataModule, most: int) -> float:
-    """Seconds an image in one epoch of the plain loop, over `most` images at most."""
+    """Seconds per image in one epoch of the plain loop, over at most `most` images."""
     degrees = 15.0 if cfg.augmentation.transforms else 0.0
     faces = PlainFaces(datamodule, degrees)
     config = OmegaConf.to_container(cfg.model, resolve=True)
@@ -92,14 +92,14 @@ def plain_epoch(cfg: DictConfig, datamodule: FaceDataModule, most: int) -> float
 
 
 def as_published(network: nn.Module) -> None:
-    """Put each ReLU back in front of its max-pool: facekp turns them about, to the same effect."""
+    """Move each ReLU before its max-pool: facekp exchanges them, with the same result."""
     layers = getattr(network, "features", [])
     for at in [at for at, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]:
         layers[at], layers[at + 1] = layers[at + 1], layers[at]
 
 
 def measure(experiment: str) -> dict[str, object]:
-    """A row of the table: a plain epoch and epochs of `train.py`."""
+    """One row of the table: a plain epoch and epochs of `train.py`."""
     source = [*data_source(experiment), *ON_A_CPU.get(experiment, ())]
     with tempfile.TemporaryDirectory() as folder:
         cfg = composed(f"experiment={experiment}", f"run_dir={folder}", *source)
@@ -109,13 +109,13 @@ def measure(experiment: str) -> dict[str, object]:
         plain = median([plain_epoch(cfg, datamodule, 384) for _ in range(3)][1:])
         ours = epoch_times(Path(folder), experiment, source, epochs=3)
     training = (ours["training"] / ours["images"]).median()
-    whole = (ours["epoch"] / ours["images"]).median()
+    epoch = (ours["epoch"] / ours["images"]).median()
     return {
         "experiment": experiment,
         "plain images/s": 1 / plain,
         "facekp images/s": 1 / training,
         "facekp/plain": plain / training,
-        "with validation, files, pictures": plain / whole,
+        "with validation, files, pictures": plain / epoch,
     }
 
 

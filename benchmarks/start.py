@@ -1,8 +1,8 @@
-"""How long one waits: for the first step of a training, for help, for the word on a typo.
+"""Start-up time: to the first training step, to the help, to the message about a typing error.
 
     python -m benchmarks.start [--times 5]
 
-Whole processes, the files in the system's cache; the median of several.
+Whole processes with warm file caches; the median of several.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.common import data_source, run_python, show
 FIRST_STEP = "+callbacks.exit._target_=benchmarks.start.ExitAfterStep"
 STARTS = {
     "train.py, to the first step": ("train.py", "experiment=part1", FIRST_STEP),
-    "predict.py, to a missing ckpt_path": ("predict.py", "task=photos"),
+    "predict.py, to a missing ckpt_path": ("predict.py", "ckpt_path=missing.ckpt"),
     "train.py --help": ("train.py", "--help"),
     "train.py, unknown override": ("train.py", "trainer.epochs=3"),
     "import facekp": ("-c", "import facekp"),
@@ -36,12 +36,12 @@ REFUSED = (
 
 
 class ExitAfterStep(Callback):
-    """Ends the process as soon as one step is done."""
+    """Ends the process after one step."""
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """End it."""
+        """End the process."""
         os._exit(0)
 
 
@@ -53,12 +53,12 @@ def main() -> None:
     rows = []
     for name, arguments in STARTS.items():
         seconds = [start(*arguments) for _ in track(range(times + 1), name, transient=True)][1:]
-        rows.append({"what": name, "median s": median(seconds), "least s": min(seconds)})
+        rows.append({"start": name, "median s": median(seconds), "min s": min(seconds)})
     show("start", rows)
 
 
 def start(*arguments: str) -> float:
-    """Seconds that a Python process with these arguments takes."""
+    """Seconds that a Python process takes with these arguments."""
     with tempfile.TemporaryDirectory() as folder:
         more = [f"hydra.run.dir={folder}", *data_source()] if FIRST_STEP in arguments else []
         begin = perf_counter()

@@ -1,13 +1,13 @@
-"""What a training costs beside its network: epochs of `train.py` against steps on ready tensors.
+"""Overhead of a training: epochs of `train.py` against the same steps on tensors in memory.
 
     python -m benchmarks.training [--epochs 4] [EXPERIMENT ...] [OVERRIDE=VALUE ...]
     python -m benchmarks.training part3 trainer.gpus=1 trainer.precision=bf16-mixed
 
-`ceiling` is the same network, optimiser, precision and batch on tensors that lie on the device
-already: no loading, no augmentation, no logging. Epochs of both take turns, so that a machine that
-slows down slows both. The first epoch does not count; the medians of the others are shown. `of
-a wide convolution` is how near the network's steps come to the speed of the machine's best case, a
-forward convolution of 256 channels.
+`ceiling` is the same network, optimizer, precision and batch on tensors on the device: no loading,
+no augmentation, no logging. Epochs of both alternate, so that a change of the machine's speed
+affects both. The first epoch is not counted; medians of the others are shown. `of a wide
+convolution` is the speed of the network's steps relative to the machine's best case, a forward
+convolution of 256 channels.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ EXPERIMENTS = ("part1", "part2", "part3")
 
 
 class Ceiling(Callback):
-    """Times the epochs of a training, and between them the same steps on ready tensors.
+    """Times the epochs of a training, and between them the same steps on tensors in memory.
 
     Args:
-        path: CSV with a row an epoch, in seconds.
+        path: CSV with one row per epoch, in seconds.
     """
 
     def __init__(self, path: str) -> None:
@@ -46,17 +46,17 @@ class Ceiling(Callback):
         self.twin: Any = None
         self.rows: list[dict[str, float]] = []
         self.started = self.trained = 0.0
-        self.faces = self.judged = 0
+        self.faces = self.evaluated = 0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The last epoch ends here, behind its validation, checkpoints and pictures."""
+        """The previous epoch ends here, after its validation, checkpoints and pictures."""
         self._finish(trainer, pl_module)
-        self.started, self.faces, self.judged = _now(), 0, 0
+        self.started, self.faces, self.evaluated = _now(), 0, 0
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Keep some batches; the last one ends the epoch's training."""
+        """Keep some batches; the last batch ends the epoch's training."""
         self.faces += len(batch["image"])
         if len(self.batches) < 4:
             self.batches.append({name: value.clone() for name, value in batch.items()})
@@ -73,10 +73,10 @@ class Ceiling(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count faces."""
-        self.judged += len(batch["image"])
+        self.evaluated += len(batch["image"])
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The last epoch."""
+        """The last epoch ends."""
         self._finish(trainer, pl_module)
         operations, speed = self._operations(trainer), _convolution_speed(trainer)
         self.rows = [row | {"operations": operations, "convolution": speed} for row in self.rows]
@@ -88,7 +88,7 @@ class Ceiling(Callback):
             return
         self._train(trainer, module, self.faces)
         middle = _now()
-        self._judge(trainer, self.judged)
+        self._evaluate(trainer, self.evaluated)
         self.rows.append(
             {
                 "images": self.faces,
@@ -117,7 +117,7 @@ class Ceiling(Callback):
             self._train(trainer, self.twin, 1)
         return float(counter.get_total_flops()) * self.faces
 
-    def _judge(self, trainer: L.Trainer, faces: int) -> None:
+    def _evaluate(self, trainer: L.Trainer, faces: int) -> None:
         self.twin.eval()
         with torch.inference_mode(), trainer.precision_plugin.forward_context():
             for batch in self._ready(faces):
@@ -132,7 +132,7 @@ class Ceiling(Callback):
 
 
 def _convolution_speed(trainer: L.Trainer) -> float:
-    """Floating-point operations a second of the forward pass of a wide convolution."""
+    """Floating-point operations per second of the forward pass of a wide convolution."""
     images, width, side = 16, 256, 56
     seconds = []
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
@@ -155,7 +155,7 @@ def _now() -> float:
 def epoch_times(
     folder: Path, experiment: str, overrides: Sequence[str], epochs: int
 ) -> pd.DataFrame:
-    """A row an epoch but the first, in seconds, of `train.py` and its ceiling."""
+    """One row per epoch except the first, in seconds, of `train.py` and its ceiling."""
     path = folder / "ceiling.csv"
     run_train(
         folder,
@@ -169,7 +169,7 @@ def epoch_times(
 
 
 def measure(experiment: str, overrides: Sequence[str], epochs: int) -> dict[str, object]:
-    """A row of the table: medians over the epochs."""
+    """One row of the table: medians over the epochs."""
     with tempfile.TemporaryDirectory() as folder:
         on_gpu = any(word.startswith("trainer.gpus=") for word in overrides)
         smaller = () if on_gpu else ON_A_CPU.get(experiment, ())
@@ -193,10 +193,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", default=4, type=int)
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT or OVERRIDE=VALUE")
-    given = parser.parse_args()
-    overrides = [word for word in given.experiments if "=" in word]
-    experiments = [word for word in given.experiments if "=" not in word] or EXPERIMENTS
-    rows = [measure(experiment, overrides, given.epochs) for experiment in experiments]
+    arguments = parser.parse_args()
+    overrides = [word for word in arguments.experiments if "=" in word]
+    experiments = [word for word in arguments.experiments if "=" not in word] or EXPERIMENTS
+    rows = [measure(experiment, overrides, arguments.epochs) for experiment in experiments]
     show("training", rows)
 
 

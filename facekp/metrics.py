@@ -63,6 +63,10 @@ class Figure(ABC):
     unit: ClassVar[str] = ""
     """`px`, `%` (of a fraction), or empty."""
     higher_is_better: ClassVar[bool] = False
+    of_input: ClassVar[bool] = False
+    """Whether it is in normalised coordinates of the input, which only training knows."""
+    of_nme: ClassVar[bool] = False
+    """Whether it is derived from the NME, so that tables of faces need no column for it."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
@@ -94,6 +98,7 @@ class MeanSquaredError(Figure):
 
     key = "mse"
     title = "MSE, normalised coordinates"
+    of_input = True
 
     def values(self, errors: PointErrors) -> Any:
         """Mean over the coordinates of a face."""
@@ -135,6 +140,7 @@ class AreaUnderCurve(Figure):
     key = "auc"
     title = "AUC up to {percent}"
     unit = "%"
+    of_nme = True
     higher_is_better = True
 
     @property
@@ -153,6 +159,7 @@ class FailureRate(Figure):
     key = "failure"
     title = "failures, NME above {percent}"
     unit = "%"
+    of_nme = True
 
     @property
     def name(self) -> str:
@@ -302,7 +309,7 @@ def face_errors(
     points: Sequence[int],
     scheme: LandmarkScheme,
 ) -> pd.DataFrame:
-    """One row per face: `image`, `subset`, `mae_px`, `nme_interocular`, and the NME of each region.
+    """One row per face: `image`, `subset`, figures such as `mae_px`, and the NME of each region.
 
     Its arguments are those of `normalized_offsets`.
     """
@@ -313,7 +320,7 @@ def face_errors(
         "image": [face.name for face in faces],
         "subset": [face.subset for face in faces],
     }
-    for figure in (MeanAbsoluteError(0), NormalizedMeanError(0)):
+    for figure in _figures_of_faces():
         columns[figure.name] = figure.values(errors)
     for region, members in scheme.regions.items():
         chosen = [at for at, point in enumerate(points) if point in members]
@@ -333,14 +340,16 @@ def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
         threshold: of AUC and failure rate.
     """
     error = errors["nme_interocular"]
+    names = [figure.name for figure in _figures_of_faces()]
+    row: dict[str, Any] = {"images": len(errors), **errors[names].mean()}
+    row["nme_standard_error"] = error.sem()
     of_nme = PointErrors(None, None, error.to_numpy())
-    row: dict[str, Any] = {
-        "images": len(errors),
-        "mae_px": errors["mae_px"].mean(),
-        "nme_interocular": error.mean(),
-        "nme_standard_error": error.sem(),
-    }
-    for figure in (AreaUnderCurve(threshold), FailureRate(threshold)):
+    for figure in (figure(threshold) for figure in FIGURES if figure.of_nme):
         row[figure.name] = figure.values(of_nme).mean()
-    regions = errors.columns.drop(["image", "subset", "mae_px", "nme_interocular"])
+    regions = errors.columns.drop(["image", "subset", *names])
     return pd.DataFrame([row | errors[regions].mean().to_dict()])
+
+
+def _figures_of_faces() -> list[Figure]:
+    """The figures that tables of faces have as columns."""
+    return [figure(0.0) for figure in FIGURES if not (figure.of_input or figure.of_nme)]

@@ -21,8 +21,8 @@ def requested_gpus(gpus: object) -> Sequence[int]:
     """
     several = isinstance(gpus, Sequence) and not isinstance(gpus, str)
     numbers: list[Any] = list(gpus) if several else [gpus]  # type: ignore[call-overload]
-    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
-    if not numbers or not whole or (isinstance(gpus, int) and gpus < -1):
+    integers = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
+    if not numbers or not integers or (isinstance(gpus, int) and gpus < -1):
         raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
     if isinstance(gpus, int):
         return range(1 if gpus == -1 else gpus)

@@ -56,8 +56,8 @@ def resolve_class(target: str, base: type[T], setting: str, package: str, truste
     """
     wrong = f"{setting}._target_={target}"
     module_name, _, class_name = target.rpartition(".")
-    own = module_name.startswith(f"{package}.")
-    if not (trusted or own or _is_plugin(module_name)):
+    is_facekp = module_name.startswith(f"{package}.")
+    if not (trusted or is_facekp or _is_plugin(module_name)):
         raise ConfigError(
             f"{wrong}: a checkpoint builds only facekp's own classes and those of plugins; "
             "plugins=[PACKAGE] names a package that you trust"

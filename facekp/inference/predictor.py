@@ -172,7 +172,7 @@ class Predictor:
                 scores = np.ones(len(found))
             images.append((image, [self.training_box(box, source) for box in found]))
             detections.append((found, scores, source))
-        pairs = ((image, box) for image, own in images for box in own)
+        pairs = ((image, box) for image, boxes in images for box in boxes)
         keypoints = iter(self.predict_boxes(pairs))
         faces = [
             [Face(b, next(keypoints), float(s), source) for b, s in zip(found, scores, strict=True)]
@@ -255,8 +255,10 @@ def _checked_boxes(boxes: Any, photo: Photo, image: np.ndarray) -> np.ndarray:
         check_boxes(found)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"boxes: not (N, 4) left, top, right, bottom: {error}") from error
-    whole = image_box(image.shape[:2])
-    outside = (found[:, 2:] <= whole[:2]).any(axis=1) | (found[:, :2] >= whole[2:]).any(axis=1)
+    photo_box = image_box(image.shape[:2])
+    outside = (found[:, 2:] <= photo_box[:2]).any(axis=1) | (found[:, :2] >= photo_box[2:]).any(
+        axis=1
+    )
     if outside.any():
         name = photo if isinstance(photo, str | Path) else "array"
         problem = f"the box {found[outside][0].tolist()} lies outside the photo"

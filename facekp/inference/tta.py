@@ -76,8 +76,8 @@ def predict_passes(
     found = [_predict_pass(network, crop, parts, boxes, 0.0)]
     for degrees in ROTATIONS[: passes - 1]:
         mean = np.mean(found, axis=0)
-        own = [box_from_points(p, box_prior, b) for p, b in zip(mean, boxes, strict=True)]
-        found.append(_predict_pass(network, crop, parts, own, degrees))
+        refined = [box_from_points(p, box_prior, b) for p, b in zip(mean, boxes, strict=True)]
+        found.append(_predict_pass(network, crop, parts, refined, degrees))
     return np.mean(found, axis=0)
 
 

@@ -80,9 +80,9 @@ def show(rows: pd.DataFrame, title: str, limit: int = 12) -> None:
     table = Table(title=escape(title), title_justify="left")
     for name in COLUMNS[:4]:
         table.add_column(name, overflow="fold")
-    for category, own in rows.groupby("category", sort=False):
-        for row in own[COLUMNS[:4]].head(limit).to_numpy():
+    for category, group in rows.groupby("category", sort=False):
+        for row in group[COLUMNS[:4]].head(limit).to_numpy():
             table.add_row(*(escape(str(cell)) for cell in row))
-        if len(own) > limit:
-            table.add_row(str(category), f"{len(own) - limit} more", "", "")
+        if len(group) > limit:
+            table.add_row(str(category), f"{len(group) - limit} more", "", "")
     Console().print(table)

@@ -50,7 +50,7 @@ def evaluate(
     records = [r for r in datamodule.splits.get(split, []) if r.keypoints is not None]
     if not records:
         splits = datamodule.splits.items()
-        choices = [name for name, own in splits if own and own[0].keypoints is not None]
+        choices = [name for name, faces in splits if faces and faces[0].keypoints is not None]
         raise ConfigError(f"task.split={split}: choose one of {', '.join(choices)}")
     errors = {
         name: face_errors(records, points, predictor.points, datamodule.scheme)

@@ -86,16 +86,16 @@ def predict(
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
 
 
-def find_inputs(given: str | Sequence[str] | None) -> list[Path]:
+def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
     """Photo and video files named by paths, folders (not recursively) and globs, each once.
 
     Raises:
         ConfigError: nothing was given or found.
     """
-    if not given:
+    if not paths:
         raise ConfigError("input= is missing: give a photo, folder, glob or video")
     found: dict[Path, Path] = {}  # by resolved path
-    for entry in [given] if isinstance(given, str | int) else list(given):
+    for entry in [paths] if isinstance(paths, str | int) else list(paths):
         path = Path(str(entry))
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if p.is_file())

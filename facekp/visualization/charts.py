@@ -172,7 +172,9 @@ def errors_by_subset(errors: pd.DataFrame, label: str) -> Figure:
         errors: one row per face with `subset` and `nme_interocular`.
         label: what a subset is, for the axis.
     """
-    groups = [(str(name), 100 * own) for name, own in errors.groupby("subset").nme_interocular]
+    groups = [
+        (str(name), 100 * values) for name, values in errors.groupby("subset").nme_interocular
+    ]
     figure = _figure(6, 0.9 + 0.45 * len(groups))
     axes = figure.subplots()
     _strips(axes, groups, vertical=False)
@@ -238,7 +240,7 @@ def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
             marker="o" if known.sum() == 1 else "",
             label=name if place < 10 else None,
         )
-    _logarithmic(axes, "y", np.concatenate([own[monitor] for own in histories.values()]))
+    _logarithmic(axes, "y", np.concatenate([history[monitor] for history in histories.values()]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(monitor)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -263,7 +265,7 @@ def sweep_effects(jobs: pd.DataFrame, settings: Sequence[str], monitor: str) -> 
     figure = _figure(4.4 * columns, 3.1 * rows)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, setting in zip(grid.flat, settings, strict=False):
-        groups = [(str(value), own) for value, own in jobs.groupby(setting)["best"]]
+        groups = [(str(value), best) for value, best in jobs.groupby(setting)["best"]]
         _strips(axes, groups, vertical=True)
         _logarithmic(axes, "y", jobs["best"].to_numpy())
         axes.set_xlabel(setting)

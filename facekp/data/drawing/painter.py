@@ -152,11 +152,13 @@ class Painter:
         self.fill(np.concatenate([points + normal * thick, (points - normal * thick)[::-1]]),
                   colour, alpha)  # fmt: skip
 
-    def face(self, face: Face, look: Appearance, camera: Camera, rng: np.random.Generator) -> None:
+    def face(
+        self, face: Face, appearance: Appearance, camera: Camera, rng: np.random.Generator
+    ) -> None:
         """Draw a whole person."""
         unit, project = camera.scale, camera.project
         light = rng.normal(0, 0.6, 2)
-        dark = look.skin * 0.45
+        dark = appearance.skin * 0.45
         eyes = camera.centre
         down = project(np.array([0.0, 1.0, 0.0])) - project(np.zeros(3))
         down /= np.linalg.norm(down)
@@ -169,50 +171,50 @@ class Painter:
         # The body, back to front.
         chin = project(face.jaw[8])
         neck = project(np.array([0.0, 0.9, -0.7]))
-        for reach, colour in ((1.0, look.clothes * 0.6), (0.94, look.clothes)):
+        for reach, colour in ((1.0, appearance.clothes * 0.6), (0.94, appearance.clothes)):
             shoulder = neck + np.array([0, 1.25 * unit])
             self.ellipse(shoulder + (0, unit), (2.1 * unit * reach, 1.5 * unit * reach), 0, colour)
-        if look.long_hair:
+        if appearance.long_hair:
             lock = np.concatenate([hull, project(face.jaw[[0, 16]]) + down * 1.1 * unit])
             outline = cv2.convexHull((eyes + 1.16 * (lock - eyes)).astype(np.float32))[:, 0]
-            self.fill(outline.astype(float), look.hair * 0.75, soft=0.03 * unit)
+            self.fill(outline.astype(float), appearance.hair * 0.75, soft=0.03 * unit)
         low = (0, 1.15 * unit)
         top, base = side * 0.45 * unit, side * 0.52 * unit
         throat = np.array([neck - top, neck + top, neck + base + low, neck - base + low])
         with self.clipped(throat):
-            self.fill(throat, look.skin * 0.72)
+            self.fill(throat, appearance.skin * 0.72)
             self.ellipse(chin + down * 0.12 * unit, (0.5 * unit, 0.22 * unit), camera.roll, dark,
                          0.5, 0.08 * unit)  # fmt: skip
         for corner in (0, 16):
             ear = project(face.jaw[corner] * (1.04, 1, 1) + (0, 0.12, -0.05))
-            self.ellipse(ear, (0.10 * unit, 0.21 * unit), camera.roll, look.skin * 0.85)
+            self.ellipse(ear, (0.10 * unit, 0.21 * unit), camera.roll, appearance.skin * 0.85)
             self.ellipse(ear, (0.05 * unit, 0.13 * unit), camera.roll, dark, 0.4, 0.02 * unit)
 
-        self.head(hull, look.skin, light, unit)
-        self.hair(face, look, camera, hull, rng)
+        self.head(hull, appearance.skin, light, unit)
+        self.hair(face, appearance, camera, hull, rng)
 
         with self.clipped(hull):
-            self.relief(look, camera)
-            if look.beard:
-                self.beard(face, look, camera)
+            self.relief(appearance, camera)
+            if appearance.beard:
+                self.beard(face, appearance, camera)
         for number in (0, 1):
-            self.eye(face, number, look, camera)
-            self.brow(project(face.brows[number]), look.hair, unit, rng)
-        self.nose(face, look, camera, light)
-        self.mouth(face, look, camera)
-        if look.glasses:
+            self.eye(face, number, appearance, camera)
+            self.brow(project(face.brows[number]), appearance.hair, unit, rng)
+        self.nose(face, appearance, camera, light)
+        self.mouth(face, appearance, camera)
+        if appearance.glasses:
             self.glasses(face, camera)
 
-    def relief(self, look: Appearance, camera: Camera) -> None:
+    def relief(self, appearance: Appearance, camera: Camera) -> None:
         """Flushed cheeks and shaded eye sockets."""
         unit = camera.scale
         for sign in (-1, 1):
             cheek = camera.project(np.array([sign * 0.47, 0.45, 0.05]))
-            flush = look.skin * (1.06, 0.86, 0.84)
+            flush = appearance.skin * (1.06, 0.86, 0.84)
             self.ellipse(cheek, (0.2 * unit, 0.16 * unit), camera.roll, flush, 0.45, 0.07 * unit)
             socket = camera.project(np.array([sign * 0.33, -0.03, 0.0]))
-            self.ellipse(socket, (0.22 * unit, 0.12 * unit), camera.roll, look.skin * 0.7, 0.5,
-                         0.05 * unit)  # fmt: skip
+            shade = appearance.skin * 0.7
+            self.ellipse(socket, (0.22 * unit, 0.12 * unit), camera.roll, shade, 0.5, 0.05 * unit)
 
     def head(self, hull: np.ndarray, skin: np.ndarray, light: np.ndarray, unit: float) -> None:
         """The bare head: shading of an ellipsoid inside the outline."""
@@ -241,7 +243,7 @@ class Painter:
     def hair(
         self,
         face: Face,
-        look: Appearance,
+        appearance: Appearance,
         camera: Camera,
         hull: np.ndarray,
         rng: np.random.Generator,
@@ -250,7 +252,7 @@ class Painter:
         project, unit, centre = camera.project, camera.scale, camera.centre
         x = np.linspace(-0.80, 0.80, 21)
         wave = rng.uniform(0, 0.08) * np.sin(7 * x + 3)
-        line = look.hairline + 0.55 * (np.abs(x) / 0.8) ** 3 + wave
+        line = appearance.hairline + 0.55 * (np.abs(x) / 0.8) ** 3 + wave
         front = project(np.column_stack([x, line, -0.1 - 0.6 * np.abs(x) ** 2]))
         # On the far side of a turned head the line runs back: only its front is visible.
         peak = int(np.argmax(front[:, 0])) + 1
@@ -261,7 +263,7 @@ class Painter:
         across = 0.6 * np.array([-up[1], up[0]])
         sky = [front[-1] + across, front[-1] + across + up, front[0] - across + up,
                front[0] - across]  # fmt: skip
-        hair = look.hair
+        hair = appearance.hair
         with self.clipped(outline):
             self.fill(np.concatenate([front, sky]), hair, soft=0.012 * unit)
             for _ in range(50):
@@ -271,26 +273,26 @@ class Painter:
                 tone = (hair * rng.uniform(0.7, 1.4)).clip(0, 255)
                 self.line(_arc(root, bow, end), tone, 0.03 * unit, 0.4)
 
-    def beard(self, face: Face, look: Appearance, camera: Camera) -> None:
+    def beard(self, face: Face, appearance: Appearance, camera: Camera) -> None:
         """A beard's shadow over jaw and lip."""
         project, unit = camera.project, camera.scale
         jaw = face.jaw[2:15]
         inner = np.array([(0.5, 0.62, 0.1), (0.3, 0.62, 0.2), (0, 0.64, 0.28), (-0.3, 0.62, 0.2),
                           (-0.5, 0.62, 0.1)])  # fmt: skip
         outline = project(np.concatenate([jaw * (0.97, 0.99, 1), inner]))
-        self.fill(outline, look.hair * 0.8, look.beard, 0.05 * unit)
+        self.fill(outline, appearance.hair * 0.8, appearance.beard, 0.05 * unit)
 
-    def eye(self, face: Face, number: int, look: Appearance, camera: Camera) -> None:
+    def eye(self, face: Face, number: int, appearance: Appearance, camera: Camera) -> None:
         """An eye: white, iris, pupil, glint, lids."""
         unit = camera.scale
         upper, lower = (camera.project(curve) for curve in face.lids[number])
         opening = np.concatenate([upper, lower[::-1]])
         with self.clipped(opening):
-            self.eyeball(opening, face.lids[number], face.gaze, look.eyes, camera)
-        self.line(upper, look.hair * 0.35, 0.032 * unit, 0.9)
-        self.line(lower, look.skin * 0.5, 0.012 * unit, 0.7)
+            self.eyeball(opening, face.lids[number], face.gaze, appearance.eyes, camera)
+        self.line(upper, appearance.hair * 0.35, 0.032 * unit, 0.9)
+        self.line(lower, appearance.skin * 0.5, 0.012 * unit, 0.7)
         crease = upper + (upper - lower) * 0.45 - (0, 0.02 * unit)
-        self.line(crease, look.skin * 0.55, 0.014 * unit, 0.6)
+        self.line(crease, appearance.skin * 0.55, 0.014 * unit, 0.6)
 
     def eyeball(
         self,
@@ -320,7 +322,7 @@ class Painter:
             self.line(np.stack([hairlet[0], hairlet.mean(axis=0), hairlet[1]]), hair * 0.4,
                       0.014 * unit, 0.7)  # fmt: skip
 
-    def nose(self, face: Face, look: Appearance, camera: Camera, light: np.ndarray) -> None:
+    def nose(self, face: Face, appearance: Appearance, camera: Camera, light: np.ndarray) -> None:
         """Nose: shaded flank, ridge and tip, nostrils, wings, shadow below."""
         project, unit = camera.project, camera.scale
         side, bridge = project(face.nose_side), project(face.bridge)
@@ -328,28 +330,30 @@ class Painter:
         lit = 1 if light[0] > 0 else -1
         flank = side[:5] if lit > 0 else side[6:][::-1]
         shadow = np.concatenate([bridge, base[2:3], flank[::-1]])
-        self.fill(shadow, look.skin * 0.62, 0.45, 0.035 * unit)
-        self.line(bridge + (lit * 0.012 * unit, 0), np.minimum(look.skin * 1.22, 255),
+        self.fill(shadow, appearance.skin * 0.62, 0.45, 0.035 * unit)
+        self.line(bridge + (lit * 0.012 * unit, 0), np.minimum(appearance.skin * 1.22, 255),
                   0.06 * unit, 0.35)  # fmt: skip
         tip = bridge[3]
-        self.ellipse(tip, (0.05 * unit, 0.04 * unit), 0, np.minimum(look.skin * 1.3, 255), 0.4,
-                     0.02 * unit)  # fmt: skip
+        highlight = np.minimum(appearance.skin * 1.3, 255)
+        self.ellipse(tip, (0.05 * unit, 0.04 * unit), 0, highlight, 0.4, 0.02 * unit)
         below = base[2] + (0, 0.06 * unit)
-        self.ellipse(below, (0.14 * unit, 0.05 * unit), camera.roll, look.skin * 0.55, 0.4,
+        self.ellipse(below, (0.14 * unit, 0.05 * unit), camera.roll, appearance.skin * 0.55, 0.4,
                      0.03 * unit)  # fmt: skip
         for wing in (side[1:5], side[6:10]):
             curve = CubicSpline(np.arange(4), wing)(np.linspace(0.6, 3, 16))
-            self.line(curve, look.skin * 0.5, 0.022 * unit, 0.7)
+            self.line(curve, appearance.skin * 0.5, 0.022 * unit, 0.7)
         for nostril in (base[1], base[3]):
-            self.ellipse(nostril, (0.042 * unit, 0.02 * unit), camera.roll, look.skin * 0.22, 0.9)
-        self.line(base, look.skin * 0.5, 0.016 * unit, 0.5)
+            self.ellipse(
+                nostril, (0.042 * unit, 0.02 * unit), camera.roll, appearance.skin * 0.22, 0.9
+            )
+        self.line(base, appearance.skin * 0.5, 0.016 * unit, 0.5)
 
-    def mouth(self, face: Face, look: Appearance, camera: Camera) -> None:
+    def mouth(self, face: Face, appearance: Appearance, camera: Camera) -> None:
         """Lips, and teeth where the mouth is open."""
         project, unit = camera.project, camera.scale
         top, bottom = project(face.lip_top), project(face.lip_bottom)
         inner_top, inner_bottom = project(face.inner_top), project(face.inner_bottom)
-        red = look.skin * (0.86, 0.55, 0.56)
+        red = appearance.skin * (0.86, 0.55, 0.56)
         upper = np.concatenate([_smooth(top), _smooth(inner_top)[::-1]])
         low_inner = np.concatenate([inner_top[:1], inner_bottom, inner_top[-1:]])
         low_outer = np.concatenate([top[:1], bottom, top[-1:]])

@@ -64,11 +64,11 @@ def write_audit(
         The page's path.
     """
     sections = []
-    for category, own in rows.groupby("category", sort=False):
+    for category, group in rows.groupby("category", sort=False):
         shown = [finding for finding in findings if finding.category == category]
-        all_rows = table(own.drop(columns="category"))
-        long = len(own) > MAX_THUMBNAILS
-        parts = [folded(f"All {len(own)}", all_rows) if long else all_rows]
+        all_rows = table(group.drop(columns="category"))
+        long = len(group) > MAX_THUMBNAILS
+        parts = [folded(f"All {len(group)}", all_rows) if long else all_rows]
         if shown:
             sheet = folder / scheme.name / f"{str(category).replace(' ', '_')}.jpg"
             pairs = any(finding.other for finding in shown)
@@ -80,7 +80,7 @@ def write_audit(
             save_image(sheet, grid(pictures, columns=4))
             first = f"the first {MAX_THUMBNAILS}" if len(shown) > MAX_THUMBNAILS else ""
             parts.insert(0, photo(sheet, first))
-        sections.append(Section(f"{category}: {len(own)}", CATEGORIES[str(category)], parts))
+        sections.append(Section(f"{category}: {len(group)}", CATEGORIES[str(category)], parts))
     path = folder / f"{scheme.name}.html"
     counts = rows["category"].value_counts(sort=False)
     write_page(

@@ -52,15 +52,15 @@ def read_jobs(folder: Path) -> pd.DataFrame:
             lines = (job / ERROR).read_text(encoding="utf-8").strip().splitlines()
             row |= {"status": "failed", "error": lines[-1]}
         rows.append(row)
-    own = pd.DataFrame(settings)
-    differing = [name for name in own if len(set(own[name].fillna(""))) > 1]
-    own = own[[name for name in differing if name != "experiment"]]
+    swept = pd.DataFrame(settings)
+    differing = [name for name in swept if len(set(swept[name].fillna(""))) > 1]
+    swept = swept[[name for name in differing if name != "experiment"]]
     columns = ["best", "best_epoch", "epochs", "seconds", "status", "error"]
     jobs = pd.DataFrame(rows, columns=["job", "experiment", "monitor", *columns])
-    for name in own:
-        numbers = pd.to_numeric(own[name], errors="coerce")
-        own[name] = numbers if numbers.notna().all() else own[name]
-    both = pd.concat([jobs[["job", "experiment"]], own, jobs[["monitor", *columns]]], axis=1)
+    for name in swept:
+        numbers = pd.to_numeric(swept[name], errors="coerce")
+        swept[name] = numbers if numbers.notna().all() else swept[name]
+    both = pd.concat([jobs[["job", "experiment"]], swept, jobs[["monitor", *columns]]], axis=1)
     numbered = both["job"].str.extract(r"^(\d+)", expand=False).astype(float)
     both = both.assign(_number=numbered).sort_values(["experiment", "best", "_number"])
     return both.drop(columns="_number").reset_index(drop=True)
@@ -85,14 +85,14 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
     assert isinstance(last, int)
     settings = list(jobs.columns[first + 1 : last])
     sections = [_jobs_section(folder, jobs)]
-    for name, own in done.groupby("experiment"):
-        sections += _experiment(folder, str(name), own, settings)
+    for name, group in done.groupby("experiment"):
+        sections += _experiment(folder, str(name), group, settings)
     counts = jobs["status"].value_counts()
     seconds = float(done["seconds"].sum())
     cards = {"jobs": str(len(jobs)), "total time": format_duration(seconds)}
     cards |= {f"jobs {status}": str(count) for status, count in counts.items() if status != "done"}
-    for name, own in done.groupby("experiment"):
-        best = own.iloc[0]
+    for name, group in done.groupby("experiment"):
+        best = group.iloc[0]
         cards[f"lowest {best['monitor']}, {name}"] = f"{best['best']:.3g}"
     names = ", ".join(sorted(set(jobs["experiment"])))
     write_page(

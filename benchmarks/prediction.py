@@ -1,12 +1,11 @@
-"""What using a network costs: `Predictor` in torch and onnxruntime against dlib's own predictor.
+"""Time of prediction: `Predictor` in torch and ONNX Runtime against dlib's predictor.
 
-    python -m benchmarks.using [--ckpt best.ckpt]
+    python -m benchmarks.prediction [--ckpt best.ckpt]
 
-Faces are iBUG's (drawn ones without `FACEKP_DATA_DIR`), decoded before; crop and map are included.
-Each row is a process of its own, kept to so many cores; memory is the most that it held, libraries
-and faces included.
-dlib's 68-point model comes with `face_recognition_models`; it was trained on these very faces, so
-this is about speed alone.
+Faces are iBUG's (drawn ones without `FACEKP_DATA_DIR`), decoded before; crop and inverse transform
+are included. Each row is a separate process, restricted to some cores; memory is its peak, with
+libraries and faces. dlib's 68-point model is in `face_recognition_models`; it was trained on these
+faces, so this compares speed only.
 """
 
 from __future__ import annotations
@@ -41,30 +40,32 @@ def main() -> None:
         "--ckpt",
         type=Path,
         default=BUNDLED["ibug68"],
-        help="a checkpoint of 68 points; else the small one that comes along",
+        help="a checkpoint of 68 points; default: the bundled ibug68",
     )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        kind, model, cores, batch = given.one
-        print(json.dumps(measure(kind, model, int(cores), int(batch))))
+    arguments = parser.parse_args()
+    if arguments.one:
+        runtime, model, cores, batch = arguments.one
+        print(json.dumps(measure(runtime, model, int(cores), int(batch))))
         return
     with tempfile.TemporaryDirectory() as folder:
         if not os.environ.get("FACEKP_DATA_DIR"):
-            os.environ["FACEKP_DATA_DIR"] = str(drawn(Path(folder) / "data"))
-        onnx = export(given.ckpt, Path(folder))
+            os.environ["FACEKP_DATA_DIR"] = str(draw_data(Path(folder) / "data"))
+        onnx = export(arguments.ckpt, Path(folder))
         rows: list[dict[str, object]] = []
         for cores in (1, 2):
-            for kind, model in zip(PREDICTORS, ("", str(given.ckpt), str(onnx)), strict=True):
-                rows += [apart(kind, model, cores, batch) for batch in (1, 64)]
-    reference = {r["cores"]: r["ms a face"] for r in rows if r["predictor"] == "dlib"}
+            for runtime, model in zip(
+                PREDICTORS, ("", str(arguments.ckpt), str(onnx)), strict=True
+            ):
+                rows += [measure_in_process(runtime, model, cores, batch) for batch in (1, 64)]
+    reference = {r["cores"]: r["ms per face"] for r in rows if r["predictor"] == "dlib"}
     for row in rows:
-        row["times dlib"] = row["ms a face"] / reference[row["cores"]]  # type: ignore[operator]
-    show("using", rows)
+        row["times dlib"] = row["ms per face"] / reference[row["cores"]]  # type: ignore[operator]
+    show("prediction", rows)
 
 
-def drawn(folder: Path) -> Path:
-    """A data_dir of drawn faces in iBUG's format."""
+def draw_data(folder: Path) -> Path:
+    """Write drawn faces in iBUG's format, and return their data_dir."""
     from facekp.data.synthetic import write_synthetic_ibug
 
     write_synthetic_ibug(folder / IBUG.folder_name, 80, 0)
@@ -78,19 +79,19 @@ def export(ckpt: Path, folder: Path) -> Path:
     return to_onnx(str(ckpt), str(folder / "export"))
 
 
-def apart(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
-    """`measure` in a process of its own, kept to some cores."""
-    one = ("--one", kind, model, str(cores), str(batch))
-    printed = run_python("-m", "benchmarks.using", *one, OMP_NUM_THREADS=str(cores))
+def measure_in_process(runtime: str, model: str, cores: int, batch: int) -> dict[str, object]:
+    """`measure` in a process of its own, restricted to some cores."""
+    case = ("--one", runtime, model, str(cores), str(batch))
+    printed = run_python("-m", "benchmarks.prediction", *case, OMP_NUM_THREADS=str(cores))
     return json.loads(printed.splitlines()[-1])
 
 
-def measure(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
-    """A row of the table."""
+def measure(runtime: str, model: str, cores: int, batch: int) -> dict[str, object]:
+    """One row of the table."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    faces = some_faces(64)
-    find = dlib_predictor() if kind == "dlib" else our_predictor(model, batch)
+    faces = load_faces(64)
+    find = dlib_predictor() if runtime == "dlib" else facekp_predictor(model, batch)
     find(faces[:batch])
     seconds = []
     for _ in range(3):
@@ -100,17 +101,17 @@ def measure(kind: str, model: str, cores: int, batch: int) -> dict[str, object]:
         seconds.append((perf_counter() - begin) / len(faces))
     best = min(seconds)
     return {
-        "predictor": kind,
+        "predictor": runtime,
         "cores": cores,
-        "faces at once": batch,
-        "ms a face": 1000 * best,
+        "batch": batch,
+        "ms per face": 1000 * best,
         "faces/s": 1 / best,
         "peak MB": process_peak_bytes() / 2**20 or math.nan,
     }
 
 
-def some_faces(count: int) -> list[Face]:
-    """Faces of iBUG with what lies around them, in memory, and their boxes."""
+def load_faces(count: int) -> list[Face]:
+    """Faces of iBUG with their surroundings, in memory, and their boxes."""
     from facekp.core.geometry import expand_box, transform_points
     from facekp.core.image import downscale, read_image
     from facekp.data.formats.dlib_xml import read_dlib_xml
@@ -125,15 +126,15 @@ def some_faces(count: int) -> list[Face]:
     return faces
 
 
-def our_predictor(model: str, batch: int) -> Callable[[list[Face]], list[np.ndarray]]:
-    """facekp's, from a checkpoint or an exported network."""
+def facekp_predictor(model: str, batch: int) -> Callable[[list[Face]], list[np.ndarray]]:
+    """Facekp's predictor of a checkpoint or an exported network."""
     from facekp.inference.predictor import Predictor
 
     return Predictor.load(model, batch_size=batch).predict_boxes
 
 
 def dlib_predictor() -> Callable[[list[Face]], list[np.ndarray]]:
-    """The shape predictor of dlib.
+    """Dlib's shape predictor.
 
     V. Kazemi, J. Sullivan, "One millisecond face alignment with an ensemble of regression trees",
     CVPR 2014.
