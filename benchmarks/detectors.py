@@ -3,8 +3,8 @@
     python -m benchmarks.detectors --data-dir DATA [--centerface centerface.onnx]
 
 Reads `DATA/photos/photos.xml` (whole photographs) and every 14th training entry of iBUG; prints
-a table, and the `box_prior` of each detector: the bounding box of a face's points relative to the
-detector's box.
+a table, and the `points_prior` of each detector: the bounding box of a face's points relative to
+the detector's box.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
             f"{ms:.0f}",
             licence,
         )
-        priors.append(f"{name}: box_prior {np.median(places, axis=0).round(3).tolist()}")
+        priors.append(f"{name}: points_prior {np.median(places, axis=0).round(3).tolist()}")
     Console(width=110).print(table)
     print("\n".join(priors))
 

@@ -1,6 +1,6 @@
-"""Every figure of merit: its formula, name, unit, direction and format, defined once.
+"""Every metric: its formula, name, unit, direction and format, defined once.
 
-A new figure is a subclass of `Figure` and an entry in `FIGURES`; training logs, `metrics.csv`,
+A new metric is a subclass of `FaceMetric` and an entry in `METRICS`; training logs, `metrics.csv`,
 printed tables and reports then have it. All are means over faces. The formulas work on NumPy arrays
 and on torch tensors.
 """
@@ -49,8 +49,8 @@ def nme(pixels: Any, normalizer: Any) -> Any:
     return ((pixels**2).sum(-1) ** 0.5).mean(-1) / normalizer
 
 
-class Figure(ABC):
-    """A figure of merit.
+class FaceMetric(ABC):
+    """A metric of a face.
 
     Args:
         threshold: T of AUC and failure rate, as a fraction of the normaliser.
@@ -93,7 +93,7 @@ class Figure(ABC):
         return f"{value:.2f} px" if cls.unit == "px" else f"{value:.4g}"
 
 
-class MeanSquaredError(Figure):
+class MeanSquaredError(FaceMetric):
     """Mean squared error in normalised coordinates, as the course plots it."""
 
     key = "mse"
@@ -105,7 +105,7 @@ class MeanSquaredError(Figure):
         return (errors.normalised**2).mean((1, 2))
 
 
-class MeanAbsoluteError(Figure):
+class MeanAbsoluteError(FaceMetric):
     """Mean absolute error per coordinate in pixels of the photo, the competition's metric."""
 
     key = "mae_px"
@@ -117,7 +117,7 @@ class MeanAbsoluteError(Figure):
         return abs(errors.pixels).mean((1, 2))
 
 
-class NormalizedMeanError(Figure):
+class NormalizedMeanError(FaceMetric):
     """NME over the distance of the outer eye corners, as a fraction."""
 
     key = "nme"
@@ -134,7 +134,7 @@ class NormalizedMeanError(Figure):
         return errors.nme
 
 
-class AreaUnderCurve(Figure):
+class AreaUnderCurve(FaceMetric):
     """Area under the cumulative error curve up to T: `mean(clip(1 - nme / T, 0))`."""
 
     key = "auc"
@@ -153,7 +153,7 @@ class AreaUnderCurve(Figure):
         return (1 - errors.nme / self.threshold).clip(min=0)
 
 
-class FailureRate(Figure):
+class FailureRate(FaceMetric):
     """Share of faces whose NME exceeds T."""
 
     key = "failure"
@@ -171,7 +171,7 @@ class FailureRate(Figure):
         return 0 * errors.nme + (errors.nme > self.threshold)
 
 
-FIGURES: tuple[type[Figure], ...] = (
+METRICS: tuple[type[FaceMetric], ...] = (
     MeanSquaredError,
     MeanAbsoluteError,
     NormalizedMeanError,
@@ -180,27 +180,27 @@ FIGURES: tuple[type[Figure], ...] = (
 )
 
 
-def figure_names(threshold: float, lower_is_better: bool = False) -> tuple[str, ...]:
-    """Names of all figures, or only of those that are better when lower."""
-    figures = [figure(threshold) for figure in FIGURES]
-    return tuple(f.name for f in figures if not (lower_is_better and f.higher_is_better))
+def metric_names(threshold: float, lower_is_better: bool = False) -> tuple[str, ...]:
+    """Names of all metrics, or only of those that are better when lower."""
+    metrics = [metric(threshold) for metric in METRICS]
+    return tuple(m.name for m in metrics if not (lower_is_better and m.higher_is_better))
 
 
-def format_figure(name: str, value: float) -> str:
-    """A figure as it is printed.
+def format_metric(name: str, value: float) -> str:
+    """A metric as it is printed.
 
     Args:
-        name: e.g. `nme_interocular`, `val/mse` or `nme_jaw`; figures of other names, such as a
+        name: e.g. `nme_interocular`, `val/mse` or `nme_jaw`; metrics of other names, such as a
             loss, are printed as plain numbers.
-        value: of the figure.
+        value: of the metric.
     """
     base = name.rpartition("/")[2]
-    known = [figure for figure in FIGURES if base.startswith(figure.key)]
+    known = [metric for metric in METRICS if base.startswith(metric.key)]
     return (known[0] if known else MeanSquaredError).format(value)
 
 
 class KeypointMetrics(Metric):
-    """All figures over all faces seen; `compute` gives a dict of scalars.
+    """All metrics over all faces seen; `compute` gives a dict of scalars.
 
     States are sums over faces: exact for any batch sizes and any number of devices.
 
@@ -214,15 +214,15 @@ class KeypointMetrics(Metric):
 
     def __init__(self, threshold: float = 0.08) -> None:
         super().__init__()
-        self.figures = [figure(threshold) for figure in FIGURES]
-        zeros = torch.zeros(len(FIGURES), dtype=torch.float64)
+        self.metrics = [metric(threshold) for metric in METRICS]
+        zeros = torch.zeros(len(METRICS), dtype=torch.float64)
         self.add_state("sums", default=zeros, dist_reduce_fx="sum")
         self.add_state("faces", default=zeros[0].clone(), dist_reduce_fx="sum")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Keys of what `compute` gives."""
-        return tuple(figure.name for figure in self.figures)
+        return tuple(metric.name for metric in self.metrics)
 
     def set_dtype(self, dst_type: object) -> KeypointMetrics:
         """Keep sums in float64, whatever precision the network runs in."""
@@ -250,10 +250,10 @@ class KeypointMetrics(Metric):
         pixels = found - truth
         errors = PointErrors(predicted - target, pixels, nme(pixels, normalizer.to(torch.float64)))
         self.faces += len(predicted)
-        self.sums += torch.stack([figure.values(errors).sum() for figure in self.figures])
+        self.sums += torch.stack([metric.values(errors).sum() for metric in self.metrics])
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures by name; nan where a normaliser was unknown."""
+        """The metrics by name; nan where a normaliser was unknown."""
         return dict(zip(self.names, self.sums / self.faces, strict=True))
 
 
@@ -309,7 +309,7 @@ def face_errors(
     points: Sequence[int],
     scheme: LandmarkScheme,
 ) -> pd.DataFrame:
-    """One row per face: `image`, `subset`, figures such as `mae_px`, and the NME of each region.
+    """One row per face: `image`, `subset`, metrics such as `mae_px`, and the NME of each region.
 
     Its arguments are those of `normalized_offsets`.
     """
@@ -320,8 +320,8 @@ def face_errors(
         "image": [face.name for face in faces],
         "subset": [face.subset for face in faces],
     }
-    for figure in _figures_of_faces():
-        columns[figure.name] = figure.values(errors)
+    for metric in _face_metrics():
+        columns[metric.name] = metric.values(errors)
     for region, members in scheme.regions.items():
         chosen = [at for at, point in enumerate(points) if point in members]
         if chosen:
@@ -330,7 +330,7 @@ def face_errors(
 
 
 def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """One row with the figures of a table of face errors, and the NME of each region.
+    """One row with the metrics of a table of face errors, and the NME of each region.
 
     `nme_standard_error` is the standard error of the mean NME (nan for one face). Two networks on
     the same faces can be told apart more finely: compare their difference face by face.
@@ -340,16 +340,16 @@ def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
         threshold: of AUC and failure rate.
     """
     error = errors["nme_interocular"]
-    names = [figure.name for figure in _figures_of_faces()]
+    names = [metric.name for metric in _face_metrics()]
     row: dict[str, Any] = {"images": len(errors), **errors[names].mean()}
     row["nme_standard_error"] = error.sem()
     of_nme = PointErrors(None, None, error.to_numpy())
-    for figure in (figure(threshold) for figure in FIGURES if figure.of_nme):
-        row[figure.name] = figure.values(of_nme).mean()
+    for metric in (metric(threshold) for metric in METRICS if metric.of_nme):
+        row[metric.name] = metric.values(of_nme).mean()
     regions = errors.columns.drop(["image", "subset", *names])
     return pd.DataFrame([row | errors[regions].mean().to_dict()])
 
 
-def _figures_of_faces() -> list[Figure]:
-    """The figures that tables of faces have as columns."""
-    return [figure(0.0) for figure in FIGURES if not (figure.of_input or figure.of_nme)]
+def _face_metrics() -> list[FaceMetric]:
+    """The metrics that tables of faces have as columns."""
+    return [metric(0.0) for metric in METRICS if not (metric.of_input or metric.of_nme)]

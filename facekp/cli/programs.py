@@ -33,7 +33,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
 
         cfg = facekp.compose("experiment=part1", "trainer.max_epochs=3")
         result = facekp.train(cfg)
-        print(result.figures, result.run_dir)
+        print(result.metrics, result.run_dir)
 
     Args:
         cfg: the configuration, see `facekp.compose`. Without `run_dir` the run gets a new folder

@@ -207,7 +207,7 @@ class _AlignedFaces:
                 yield Finding("odd shape", self.records[index], detail)
 
     def alike(self, split_of: Mapping[int, str]) -> Iterator[Finding]:
-        """`leak`: the same picture in two splits; `near-copy`: in one; mirrored twins excepted."""
+        """`leak`: a picture in two splits; `near-duplicate`: in one; mirrored twins excepted."""
         vectors = np.stack(list(map_in_threads(self._tile, len(self.records), "comparing faces")))
         for index in range(len(vectors)):
             correlation = vectors[index + 1 :] @ vectors[index]
@@ -218,7 +218,7 @@ class _AlignedFaces:
                 related = sides[0] == sides[1] and first.group == second.group
                 if first.image == second.image or (related and value < SAME):
                     continue
-                category = "near-copy" if sides[0] == sides[1] else "leak"
+                category = "near-duplicate" if sides[0] == sides[1] else "leak"
                 detail = f"{sides[0]} and {sides[1]}: {value:.2f} alike"
                 yield Finding(category, first, detail, second)
 

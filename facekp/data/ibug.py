@@ -67,17 +67,17 @@ def photo_of(name: str) -> str:
 
 
 @cache
-def _near_copies() -> dict[str, str]:
+def _near_duplicates() -> dict[str, str]:
     """The first name of each picture that the data set holds under several."""
-    lines = Path(__file__).with_name("near_copies.txt").read_text().splitlines()
+    lines = Path(__file__).with_name("ibug_near_duplicates.txt").read_text().splitlines()
     pictures = [line.split() for line in lines if not line.startswith("#")]
     return {name: names[0] for names in pictures for name in names}
 
 
 def picture_of(name: str) -> str:
-    """`photo_of`, the same also for near-copies of a picture: LFPW has some up to 12 times."""
+    """`photo_of`, the same also for near-duplicates of a picture: LFPW has some up to 12 times."""
     photo = photo_of(name)
-    return _near_copies().get(photo, photo)
+    return _near_duplicates().get(photo, photo)
 
 
 def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[FaceRecord]:

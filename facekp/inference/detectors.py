@@ -21,7 +21,7 @@ class Detector(ABC):
 
     name: ClassVar[str]
     """What its boxes are called, see `FaceDataModule.box_source`."""
-    box_prior: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 1.0, 1.0)
+    points_prior: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 1.0, 1.0)
     """Bounding box of a face's points relative to its box, see `geometry.relative_box`: measured,
     and used for networks that were trained with other boxes."""
 
@@ -56,7 +56,7 @@ class DlibDetector(Detector):
 
     name = "dlib"
     # Medians over every 14th training face of iBUG that it finds (`benchmarks/detectors.py`).
-    box_prior = (0.010, 0.094, 0.952, 0.944)
+    points_prior = (0.010, 0.094, 0.952, 0.944)
 
     def __init__(self, upsample: int = 1, threshold: float = 0.0, max_side: int = 1600) -> None:
         try:
@@ -95,7 +95,7 @@ class CenterFaceDetector(Detector):
 
     name = "centerface"
     # As dlib's.
-    box_prior = (-0.002, 0.140, 0.869, 0.860)
+    points_prior = (-0.002, 0.140, 0.869, 0.860)
     # Score, height and width, offset, five points: the names of its outputs in the file.
     _OUTPUTS = ("537", "538", "539", "540")
     _STRIDE = 4
@@ -147,8 +147,8 @@ def _downscaled(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), scale
 
 
-BOX_PRIORS = {
-    detector.name: np.array(detector.box_prior)
+POINTS_PRIORS = {
+    detector.name: np.array(detector.points_prior)
     for detector in (WholeImage, DlibDetector, CenterFaceDetector)
 }
-"""`Detector.box_prior` by the detector's name."""
+"""`Detector.points_prior` by the detector's name."""

@@ -15,7 +15,7 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.core.geometry import apply_box_prior, check_boxes, image_box
 from facekp.core.image import read_image, to_channels
 from facekp.inference.backends import Backend, load_backend
-from facekp.inference.detectors import BOX_PRIORS, Detector, DlibDetector, WholeImage
+from facekp.inference.detectors import POINTS_PRIORS, Detector, DlibDetector, WholeImage
 from facekp.inference.tta import check_passes, flip_test, predict_passes
 from facekp.models.bundled import resolve_checkpoint
 
@@ -159,8 +159,8 @@ class Predictor:
         known = boxes if boxes is not None else [None] * len(photos)
         if len(known) != len(photos):
             raise ConfigError(f"boxes: {len(known)} entries for {len(photos)} photos")
-        if box_source not in BOX_PRIORS:
-            raise ConfigError(f"box_source={box_source}: choose one of {', '.join(BOX_PRIORS)}")
+        if box_source not in POINTS_PRIORS:
+            raise ConfigError(f"box_source={box_source}: choose one of {', '.join(POINTS_PRIORS)}")
         images, detections = [], []
         for photo, its_boxes in zip(photos, known, strict=True):
             image = _as_rgb(photo)
@@ -187,9 +187,9 @@ class Predictor:
         """
         if box_source in (self.description.box_source, WholeImage.name):
             return box
-        prior = BOX_PRIORS.get(box_source)
+        prior = POINTS_PRIORS.get(box_source)
         if prior is None:
-            prior = np.array(self.detector.box_prior)
+            prior = np.array(self.detector.points_prior)
         return apply_box_prior(apply_box_prior(box, prior), self.description.box_prior)
 
     def predict_boxes(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:

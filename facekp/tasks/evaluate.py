@@ -16,7 +16,7 @@ from facekp.core.progress import with_progress
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord
 from facekp.inference.predictor import Predictor
-from facekp.metrics import face_errors, format_figure, summarize
+from facekp.metrics import face_errors, format_metric, summarize
 from facekp.tasks.common import load_training_data, output_folder
 from facekp.visualization import charts
 
@@ -116,5 +116,5 @@ def show(metrics: pd.DataFrame, title: str) -> None:
     for row in rows:
         table.add_column(f"{row['predictor']}\n{row['faces']}", justify="right")
     for name in metrics.columns.drop(["faces", "predictor"]):
-        table.add_row(name, *(format_figure(name, row[name]) for row in rows))
+        table.add_row(name, *(format_metric(name, row[name]) for row in rows))
     Console().print(table)

@@ -23,7 +23,7 @@ from facekp.core.plugins import register_plugins
 from facekp.core.progress import format_duration
 from facekp.core.run_folder import BEST, REPORT, RESULTS, accept_resume
 from facekp.data.datamodule import FaceDataModule
-from facekp.metrics import format_figure
+from facekp.metrics import format_metric
 from facekp.models.base import KeypointNetwork
 from facekp.models.checkpoint import read_checkpoint
 from facekp.models.factory import build_network
@@ -55,7 +55,7 @@ class TrainingResult:
         best_ckpt: checkpoint of the best epoch.
         report: its page; None with `report=false`.
         monitor: the metric that chose the best epoch.
-        figures: of the best epoch, and of the test split if there is one. Empty in all but the
+        metrics: of the best epoch, and of the test split if there is one. Empty in all but the
             first of several processes.
         history: one row per epoch.
     """
@@ -64,13 +64,13 @@ class TrainingResult:
     best_ckpt: Path
     report: Path | None
     monitor: str
-    figures: dict[str, float]
+    metrics: dict[str, float]
     history: pd.DataFrame
 
     @property
     def best(self) -> float:
         """The best value of the monitored metric; nan in all but the first of several processes."""
-        return float(self.figures.get(self.monitor, float("nan")))
+        return float(self.metrics.get(self.monitor, float("nan")))
 
 
 def train(cfg: DictConfig, command: str = "") -> TrainingResult:
@@ -120,7 +120,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
         atomic_write_text(run_dir / RESULTS, json.dumps(results, indent=2))
         show(results, cfg, run_dir)
     return TrainingResult(
-        run_dir, fitted.best_ckpt, report, cfg.monitor, fitted.figures, fitted.history
+        run_dir, fitted.best_ckpt, report, cfg.monitor, fitted.metrics, fitted.history
     )
 
 
@@ -187,7 +187,7 @@ def summarize_run(
         "monitor": cfg.monitor,
         "epochs": len(fitted.history),
         "seconds": time.perf_counter() - started,
-        **fitted.figures,
+        **fitted.metrics,
     }
 
 
@@ -239,7 +239,7 @@ def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
     table.add_column("value", justify="right")
     for name, value in results.items():
         if "/" in name:
-            table.add_row(name, format_figure(name, value))
+            table.add_row(name, format_metric(name, value))
     Console().print(table)
     memory = "GPU memory" if cfg.trainer.gpus else "memory"
     peak = f", at most {results['peak_bytes'] / 1e9:.2f} GB of {memory}"

@@ -18,7 +18,7 @@ from facekp.core.description import NetworkDescription
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.version import __version__
 from facekp.data.datamodule import FaceDataModule
-from facekp.metrics import figure_names
+from facekp.metrics import metric_names
 from facekp.training.callbacks.checkpoint import RunCheckpoint
 from facekp.training.callbacks.history import History
 from facekp.training.memory import check_memory, is_oom, out_of_memory_error
@@ -39,13 +39,13 @@ class FitResult:
     Args:
         best_ckpt: checkpoint of the best epoch.
         history: one row per epoch.
-        figures: of the best epoch, `val/...`, and on the test split, `test/...`, if there is one.
+        metrics: of the best epoch, `val/...`, and on the test split, `test/...`, if there is one.
             Empty in all but the first of several processes.
     """
 
     best_ckpt: Path
     history: pd.DataFrame
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
 
 def fit(
@@ -73,7 +73,7 @@ def fit(
         FacekpError: no validation took place, the metric was never a number, or a loader process
             died.
     """
-    choices = monitorable(module.val_metrics.figures[0].threshold)
+    choices = monitorable(module.val_metrics.metrics[0].threshold)
     if monitor not in choices:
         raise ConfigError(f"monitor={monitor}: choose one of {', '.join(choices)}")
     recorder = _find(trainer, History)
@@ -98,13 +98,13 @@ def fit(
         ) from error
     history = recorder.frame
     best_ckpt = Path(str(best.dirpath)) / f"{best.filename}.ckpt"
-    figures = _best_figures(history, monitor) if trainer.is_global_zero else {}
+    metrics = _best_metrics(history, monitor) if trainer.is_global_zero else {}
     if datamodule.splits.get("test"):
         tested = trainer.test(
             module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
         )
-        figures |= tested[0] if trainer.is_global_zero else {}
-    return FitResult(best_ckpt, history, figures)
+        metrics |= tested[0] if trainer.is_global_zero else {}
+    return FitResult(best_ckpt, history, metrics)
 
 
 def run_callbacks(run_dir: str | Path, monitor: str) -> list[Callback]:
@@ -124,7 +124,7 @@ def run_callbacks(run_dir: str | Path, monitor: str) -> list[Callback]:
 
 def monitorable(threshold: float) -> tuple[str, ...]:
     """Metrics that can choose the best epoch: those that are better when lower."""
-    return "val/loss", *(f"val/{name}" for name in figure_names(threshold, lower_is_better=True))
+    return "val/loss", *(f"val/{name}" for name in metric_names(threshold, lower_is_better=True))
 
 
 def describe(datamodule: FaceDataModule, config: Mapping[str, Any]) -> NetworkDescription:
@@ -166,7 +166,7 @@ def _find(trainer: L.Trainer, base: type[C]) -> C | None:
     return next(iter(_all(trainer, base)), None)
 
 
-def _best_figures(history: pd.DataFrame, monitor: str) -> dict[str, float]:
+def _best_metrics(history: pd.DataFrame, monitor: str) -> dict[str, float]:
     """The row of the best epoch."""
     if monitor not in history:
         raise FacekpError("the run ended before its first validation: give it more time")

@@ -7,7 +7,7 @@ from pathlib import Path
 from facekp.core.description import NetworkDescription
 from facekp.core.errors import ConfigError
 from facekp.models.checkpoint import read_checkpoint
-from facekp.training.settings import flatten
+from facekp.training.flatten import flatten
 
 # Settings that may differ in a resumed run: where things are, and how fast they are processed.
 _FREE = (

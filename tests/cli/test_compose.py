@@ -42,9 +42,9 @@ def test_a_notebook_trains_in_a_folder_of_its_own(tmp_path: Path, imm_data: Path
     assert first.report is not None
     assert first.report.is_file()
     assert list(first.history["epoch"]) == [0, 1]
-    assert first.figures["val/mse"] == first.best == first.history["val/mse"].min()
-    assert first.figures == pytest.approx(
-        second.figures | {"images_per_second": first.figures["images_per_second"]}
+    assert first.metrics["val/mse"] == first.best == first.history["val/mse"].min()
+    assert first.metrics == pytest.approx(
+        second.metrics | {"images_per_second": first.metrics["images_per_second"]}
     )
 
 

@@ -68,19 +68,19 @@ def test_the_commands_run_in_order(folder: Path) -> None:
     assert list(table.columns[-2:]) == ["x2", "y2"]
 
 
-def test_a_figure_is_a_class_and_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_is_a_class_and_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
-    from my_package.figures import RootMeanSquare
+    from my_package.metrics import RootMeanSquare
 
-    monkeypatch.setattr(metrics, "FIGURES", (*metrics.FIGURES, RootMeanSquare))
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, RootMeanSquare))
     target = torch.tensor([[[0.25, 0.5], [0.75, 0.5]]])
     predicted = target + torch.tensor([[[0.02, 0.0], [0.0, 0.04]]])
     seen = metrics.KeypointMetrics()
     to_photo = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]])
     seen.update(predicted, target, to_photo, (50, 100), torch.tensor([40.0]))
     assert seen.compute()["rms_px"].item() == pytest.approx(8**0.5)  # 4 px twice, 0 twice
-    assert "rms_px" in metrics.figure_names(0.08, lower_is_better=True)
-    assert metrics.format_figure("val/rms_px", 4.0) == "4.00 px"
+    assert "rms_px" in metrics.metric_names(0.08, lower_is_better=True)
+    assert metrics.format_metric("val/rms_px", 4.0) == "4.00 px"
     truth = np.random.default_rng(0).uniform(0, 99, (68, 2))
     face = FaceRecord(Path("a"), np.zeros(4), truth, "a", "a", "a", (Path("a"), None))
     errors = metrics.face_errors([face], truth[None] + (3, 4), range(68), IBUG68)

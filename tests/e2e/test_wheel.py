@@ -30,7 +30,7 @@ def test_it_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {
         "facekp/conf/config.yaml", "facekp/conf/experiment/part3.yaml", "facekp/py.typed",
-        "facekp/models/bundled/ibug68.ckpt", "facekp/data/near_copies.txt",
+        "facekp/models/bundled/ibug68.ckpt", "facekp/data/ibug_near_duplicates.txt",
         "facekp/visualization/reports/page.html",
     }  # fmt: skip
     assert expected <= names

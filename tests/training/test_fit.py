@@ -59,7 +59,7 @@ def test_fit_from_python_without_hydra(
     assert result.best_ckpt == tmp_path / "checkpoints/best.ckpt"
     assert result.best_ckpt.is_file()
     assert list(result.history["epoch"]) == [0, 1]
-    assert result.figures["val/mse"] == result.history["val/mse"].min()
+    assert result.metrics["val/mse"] == result.history["val/mse"].min()
     assert capsys.readouterr().out.strip() == ""
     with pytest.raises(ConfigError, match="needs the callbacks of run_callbacks"):
         fit(module, datamodule, make_trainer(max_epochs=1, logger=False))

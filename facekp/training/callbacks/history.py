@@ -12,7 +12,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from facekp.core.description import NetworkDescription
 from facekp.core.files import atomic_write_text
-from facekp.training.settings import flatten
+from facekp.training.flatten import flatten
 from facekp.training.trainer import tensorboards
 
 

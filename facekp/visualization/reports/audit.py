@@ -36,7 +36,7 @@ CATEGORIES = {
     "order": "A part of the face fits far better with its points in another order.",
     "odd shape": "A point very far from its position on the other faces.",
     "leak": "The same picture in two splits: the network is evaluated on training data.",
-    "near-copy": "The same picture twice in a split: it counts twice.",
+    "near-duplicate": "The same picture twice in a split: it counts twice.",
 }
 MAX_THUMBNAILS = 24
 """Findings shown per category; the table has all."""

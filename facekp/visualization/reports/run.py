@@ -22,15 +22,14 @@ from facekp.core.progress import format_duration
 from facekp.core.run_folder import REPORT
 from facekp.data.dataset import KeypointDataset
 from facekp.metrics import (
-    FIGURES,
+    METRICS,
     face_errors,
-    format_figure,
+    format_metric,
     normalized_offsets,
     summarize,
 )
 from facekp.models.base import normalize_images
-from facekp.visualization import charts
-from facekp.visualization import network as inspection
+from facekp.visualization import charts, inspection
 from facekp.visualization.overlay import (
     PREDICTION,
     TRUTH,
@@ -206,8 +205,8 @@ def _cards(run: FinishedRun, network: nn.Module) -> dict[str, str]:
     """The most important figures by their titles."""
     values = dict(summarize(run.predictions.errors, run.threshold).iloc[0])
     values["mse"] = run.results["val/mse"]
-    figures = [figure(run.threshold) for figure in FIGURES]
-    cards = {figure.label: figure.format(values[figure.name]) for figure in figures}
+    shown = [metric(run.threshold) for metric in METRICS]
+    cards = {metric.label: metric.format(values[metric.name]) for metric in shown}
     return cards | {"parameters": f"{sum(p.numel() for p in network.parameters()):,}"}
 
 
@@ -229,8 +228,8 @@ def figures_section(predictions: SplitPredictions, threshold: float) -> Section:
     rows = [
         {
             "metric": name,
-            "network": format_figure(str(name), network[name]),
-            "mean shape": format_figure(str(name), baseline[name]),
+            "network": format_metric(str(name), network[name]),
+            "mean shape": format_metric(str(name), baseline[name]),
         }
         for name in network.index
     ]

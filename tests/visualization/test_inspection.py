@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from facekp.visualization.network import convolutions, feature_maps, filter_sheet, layer_table
+from facekp.visualization.inspection import convolutions, feature_maps, filter_sheet, layer_table
 from facekp.visualization.overlay import diverging_image
 
 
