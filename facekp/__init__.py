@@ -3,7 +3,7 @@
 import facekp
 
 cfg = facekp.compose("experiment=part1", "trainer.max_epochs=3")
-result = facekp.train(cfg)                              # figures, history, paths
+result = facekp.train(cfg)                              # metrics, history, paths
 faces = facekp.Predictor.load()("photo.jpg")            # boxes and keypoints
 picture = facekp.draw(image, faces)
 """
@@ -17,11 +17,21 @@ from facekp.core.version import __version__
 if TYPE_CHECKING:
     from facekp.cli.compose import compose
     from facekp.cli.programs import train
+    from facekp.core.errors import FacekpError
     from facekp.core.plugins import register_plugins
     from facekp.inference.predictor import Face, Predictor
     from facekp.visualization.overlay import draw_faces as draw
 
-__all__ = ["Face", "Predictor", "__version__", "compose", "draw", "register_plugins", "train"]
+__all__ = [
+    "Face",
+    "FacekpError",
+    "Predictor",
+    "__version__",
+    "compose",
+    "draw",
+    "register_plugins",
+    "train",
+]
 
 # albumentations asks the network for its newest version on import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -29,6 +39,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 # Imported on first use: torch and Lightning take seconds.
 _LAZY = {
     "Face": ("facekp.inference.predictor", "Face"),
+    "FacekpError": ("facekp.core.errors", "FacekpError"),
     "Predictor": ("facekp.inference.predictor", "Predictor"),
     "compose": ("facekp.cli.compose", "compose"),
     "draw": ("facekp.visualization.overlay", "draw_faces"),
@@ -42,3 +53,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'facekp' has no attribute '{name}'")
     module, attribute = _LAZY[name]
     return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -196,7 +196,9 @@ def format_metric(name: str, value: float) -> str:
     """
     base = name.rpartition("/")[2]
     known = [metric for metric in METRICS if base.startswith(metric.key)]
-    return (known[0] if known else MeanSquaredError).format(value)
+    # The longest: `nme` is the beginning of `nme_max_px`, too.
+    best = max(known, key=lambda metric: len(metric.key), default=MeanSquaredError)
+    return best.format(value)
 
 
 class KeypointMetrics(Metric):
@@ -308,10 +310,11 @@ def face_errors(
     found: np.ndarray,
     points: Sequence[int],
     scheme: LandmarkScheme,
+    threshold: float = 0.08,
 ) -> pd.DataFrame:
     """One row per face: `image`, `subset`, metrics such as `mae_px`, and the NME of each region.
 
-    Its arguments are those of `normalized_offsets`.
+    Its arguments are those of `normalized_offsets`, and the metrics' threshold.
     """
     offsets = normalized_offsets(faces, found, points, scheme)
     pixels = found - _truth(faces)[:, points]
@@ -320,7 +323,7 @@ def face_errors(
         "image": [face.name for face in faces],
         "subset": [face.subset for face in faces],
     }
-    for metric in _face_metrics():
+    for metric in _face_metrics(threshold):
         columns[metric.name] = metric.values(errors)
     for region, members in scheme.regions.items():
         chosen = [at for at, point in enumerate(points) if point in members]
@@ -340,7 +343,7 @@ def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
         threshold: of AUC and failure rate.
     """
     error = errors["nme_interocular"]
-    names = [metric.name for metric in _face_metrics()]
+    names = [metric.name for metric in _face_metrics(threshold)]
     row: dict[str, Any] = {"images": len(errors), **errors[names].mean()}
     row["nme_standard_error"] = error.sem()
     of_nme = PointErrors(None, None, error.to_numpy())
@@ -350,6 +353,6 @@ def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
     return pd.DataFrame([row | errors[regions].mean().to_dict()])
 
 
-def _face_metrics() -> list[FaceMetric]:
+def _face_metrics(threshold: float) -> list[FaceMetric]:
     """The metrics that tables of faces have as columns."""
-    return [metric(0.0) for metric in METRICS if not (metric.of_input or metric.of_nme)]
+    return [metric(threshold) for metric in METRICS if not (metric.of_input or metric.of_nme)]

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from facekp.core.landmarks import IMM58
-from facekp.metrics import KeypointMetrics, normalized_offsets, summarize
+from facekp.metrics import (
+    METRICS,
+    FaceMetric,
+    KeypointMetrics,
+    PointErrors,
+    format_metric,
+    normalized_offsets,
+    summarize,
+)
 
 
 def batch(offset: float, count: int = 1) -> tuple:
@@ -31,6 +39,18 @@ def test_by_hand_over_uneven_batches() -> None:
     assert result["mse"] == pytest.approx((0.01**2 / 2 + 3 * 0.02**2 / 2) / 4)
     assert result["auc_0.08_interocular"] == pytest.approx((1 - 0.05 / 0.08) / 4, rel=1e-5)
     assert result["failure_0.08_interocular"] == pytest.approx(3 / 4)
+
+
+def test_a_metric_is_recognised_by_its_longest_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Largest(FaceMetric):
+        key, unit = "nme_max_px", "px"
+
+        def values(self, errors: PointErrors) -> torch.Tensor:
+            return errors.nme
+
+    monkeypatch.setattr("facekp.metrics.METRICS", (*METRICS, Largest))
+    assert format_metric("val/nme_max_px", 2) == "2.00 px"
+    assert format_metric("nme_jaw", 0.02) == "2.00 %"
 
 
 def test_how_far_other_faces_would_lie_off() -> None:

@@ -26,7 +26,8 @@ def compose(*overrides: str, config_name: str = "config") -> DictConfig:
         ConfigError: an argument that cannot be used.
     """
     register_resolvers()
-    before = GlobalHydra.instance().hydra
+    before = GlobalHydra.instance().hydra  # of a program or notebook that uses Hydra itself
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return hydra_compose(config_name, overrides=list(overrides))

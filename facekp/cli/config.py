@@ -40,7 +40,7 @@ def new_dir(parent: str) -> str:
         return str(new_run_dir(parent))
     except OSError as error:
         # Hydra would show a traceback.
-        reason = f"{error.filename or parent} cannot be made ({error.strerror})"
+        reason = f"{error.filename or parent} cannot be created ({error.strerror})"
         raise SystemExit(f"error: {reason}: choose another runs_dir=") from None
 
 

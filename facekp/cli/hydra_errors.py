@@ -98,14 +98,14 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
     if option := re.search(r"Could not find '(.+)/(.*)'", text):
         group, name = option.groups()
         if new := RENAMED.get(f"{group}={name}"):
-            return f"{group}={name}: is now {new}"
+            return f"{group}={name}: was renamed to {new}"
         listing = text.partition("Config search path")[0]
         choices = re.findall(r"^\t(\S+)$", listing, re.MULTILINE)
         return f"{group}={name}: there is no such file in conf/; choose one of {', '.join(choices)}"
     if setting := re.search(r"Could not override '(.+)'", text):
         name = setting[1]
         if new := RENAMED.get(name):
-            return f"{name}: is now {new}"
+            return f"{name}: was renamed to {new}"
         near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
         advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
         return f"{name}: there is no such setting here; {advice}"

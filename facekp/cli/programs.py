@@ -56,7 +56,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         setting = "run_dir" if cfg.run_dir else "runs_dir"
-        problem = f"{cfg[setting]} cannot be made ({error.strerror})"
+        problem = f"{cfg[setting]} cannot be created ({error.strerror})"
         raise ConfigError(f"{setting}: {problem}: choose another") from error
     return run(_with_run_dir(cfg, Path(folder)), command)
 

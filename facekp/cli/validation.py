@@ -122,7 +122,8 @@ def validate_config(cfg: DictConfig) -> None:
         raise ConfigError(f"trainer.precision={precision}: choose one of {', '.join(precisions)}")
     _check_devices(cfg)
     _check_weights(cfg)
-    info = DATASETS.get(str(cfg.dataset.get("_target_")).rpartition(".")[2])
+    target = str(cfg.dataset.get("_target_"))
+    info = DATASETS.get(target.rpartition(".")[2]) if target.startswith("facekp.") else None
     if info and not cfg.dataset.download:
         info.require(cfg.dataset.data_dir)
 

@@ -17,6 +17,8 @@ FORMAT = 2
 """Of what `to_dict` gives; files of format 1, without the entry, are read too."""
 MAX_INPUT_SIDE = 4096
 """Pixels; a checkpoint with a larger input is refused, as it could ask for all memory."""
+MAX_BOX_PRIOR = 1000.0
+"""Largest distance of a box from the points in it, in sizes of their bounding box."""
 MAX_BOX_SCALE = 100.0
 """The same for the expansion of face boxes."""
 
@@ -83,6 +85,14 @@ class NetworkDescription:
             raise ValueError("mean_shape or box_prior does not match the points")
         if not np.isfinite([*self.mean_shape.ravel(), *self.box_prior]).all():
             raise ValueError("mean_shape or box_prior is not finite")
+        width, height = self.box_prior[2:] - self.box_prior[:2]
+        if (
+            not 0
+            < min(width, height)
+            <= max(*np.abs(self.box_prior), width, height)
+            <= MAX_BOX_PRIOR
+        ):
+            raise ValueError(f"box_prior: {self.box_prior.tolist()}")
 
     @property
     def flip_order(self) -> list[int] | None:
@@ -126,7 +136,7 @@ class NetworkDescription:
         """The description that `to_dict` gave, by this version of facekp or an earlier one.
 
         Args:
-            entry: plain containers, perhaps of a stranger.
+            entry: plain containers, perhaps untrusted.
 
         Raises:
             ValueError: an entry is missing or makes no sense; the message names it.

@@ -114,10 +114,10 @@ def denormalize_points(points: np.ndarray, size: Size) -> np.ndarray:
 
 
 def check_boxes(boxes: np.ndarray) -> None:
-    """Check that boxes (N, 4) are finite, not empty, and not absurdly far out.
+    """Check that boxes (N, 4) are finite, not empty, and not implausibly large.
 
     Raises:
-        ValueError: names the first box that is.
+        ValueError: names the first invalid box.
     """
     wrong = ~np.isfinite(boxes).all(axis=1)
     wrong |= (np.abs(boxes) > MAX_PIXEL).any(axis=1)

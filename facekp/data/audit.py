@@ -55,7 +55,7 @@ def audit(datamodule: FaceDataModule) -> list[Finding]:
     findings = [*duplicate_entries(every), *duplicate_files(every), *far_points(labelled)]
     findings += inconsistent_twins(labelled, datamodule)
     flat = [record for record in labelled if not _has_extent(record, scheme)]
-    findings += [Finding("odd shape", record, "its points lie on one spot") for record in flat]
+    findings += [Finding("odd shape", record, "its points coincide") for record in flat]
     usable = [record for record in labelled if record not in flat]
     if len(usable) >= 8:
         faces = _AlignedFaces(usable, scheme)

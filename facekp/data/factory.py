@@ -43,7 +43,11 @@ def training_data(description: NetworkDescription, data_dir: str | None) -> Face
         ConfigError: the description names no data module that may be built.
     """
     settings = dict(description.config["dataset"])
-    changes: dict[str, Any] = {"cache_dir": None, "download": False}
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in (("cache_dir", None), ("download", False))
+        if name in settings
+    }
     if data_dir is not None:  # ignored by drawn faces, which know their own folder
         changes["data_dir"] = data_dir
     return build_datamodule(settings, **changes)

@@ -159,8 +159,10 @@ class Predictor:
         known = boxes if boxes is not None else [None] * len(photos)
         if len(known) != len(photos):
             raise ConfigError(f"boxes: {len(known)} entries for {len(photos)} photos")
-        if box_source not in POINTS_PRIORS:
-            raise ConfigError(f"box_source={box_source}: choose one of {', '.join(POINTS_PRIORS)}")
+        own = {self.detector.name, self.description.box_source}
+        sources = sorted(own | set(POINTS_PRIORS))
+        if box_source not in sources:
+            raise ConfigError(f"box_source={box_source}: choose one of {', '.join(sources)}")
         images, detections = [], []
         for photo, its_boxes in zip(photos, known, strict=True):
             image = _as_rgb(photo)

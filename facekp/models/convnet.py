@@ -13,7 +13,7 @@ from facekp.models.base import CoordinateLinear, KeypointNetwork
 from facekp.models.pooling import make_pool
 
 MAX_LAYERS = 64
-"""Convolutional or fully connected; a stranger's checkpoint could ask for a million."""
+"""Convolutional or fully connected; an untrusted checkpoint could ask for a million."""
 
 
 class ConvNet(KeypointNetwork):

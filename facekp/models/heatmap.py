@@ -15,7 +15,7 @@ from facekp.models.residual import ResidualBlock, ResidualTrunk
 STRIDE = 4
 """Pixels of the input per heatmap cell."""
 MAX_BLOCKS = 64
-"""At each scale; a stranger's checkpoint could ask for a million."""
+"""At each scale; an untrusted checkpoint could ask for a million."""
 SPREAD = 0.15
 """Standard deviation of the initial heatmaps' Gaussians, in sides of the input."""
 
@@ -62,7 +62,7 @@ class HeatmapNet(KeypointNetwork):
         if trunk is None:
             self.trunk, channels = _residual_trunk(in_channels, widths, blocks), list(widths)
         else:
-            self.trunk, channels = _timm_trunk(trunk, in_channels, pretrained)
+            self.trunk, channels = _timm_trunk(trunk, in_channels, input_size, pretrained)
         coarsest = STRIDE * 2 ** (len(channels) - 1)
         if any(side % coarsest for side in input_size):
             size = "x".join(map(str, input_size))
@@ -117,7 +117,9 @@ def _residual_trunk(
     return ResidualTrunk(in_channels, widths, blocks)
 
 
-def _timm_trunk(name: str, in_channels: int, pretrained: bool) -> tuple[nn.Module, list[int]]:
+def _timm_trunk(
+    name: str, in_channels: int, input_size: Sequence[int], pretrained: bool
+) -> tuple[nn.Module, list[int]]:
     """A timm backbone and the channels of its feature maps at strides 4, 8, 16, ..."""
     import timm  # takes a second, which other trunks should not wait for
 
@@ -137,6 +139,15 @@ def _timm_trunk(name: str, in_channels: int, pretrained: bool) -> tuple[nn.Modul
             f"trunk={name}: its feature maps have strides {strides}, not 4, 8, 16, ..."
         )
     channels = info.channels()
+    try:
+        with torch.no_grad():
+            maps = trunk.eval()(torch.zeros(1, in_channels, *input_size))
+        trunk.train()
+        shapes = [tuple(maps[index].shape[1:2]) for index in kept]
+    except Exception as error:  # some take one input size only
+        raise ValueError(f"trunk={name}: {str(error).splitlines()[0]}") from error
+    if shapes != [(channels[index],) for index in kept]:
+        raise ValueError(f"trunk={name}: its feature maps are not laid out as (B, C, H, W)")
     return _Selected(trunk, kept), [channels[index] for index in kept]
 
 

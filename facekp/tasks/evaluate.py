@@ -53,7 +53,7 @@ def evaluate(
         choices = [name for name, faces in splits if faces and faces[0].keypoints is not None]
         raise ConfigError(f"task.split={split}: choose one of {', '.join(choices)}")
     errors = {
-        name: face_errors(records, points, predictor.points, datamodule.scheme)
+        name: face_errors(records, points, predictor.points, datamodule.scheme, threshold)
         for name, points in _predictions(predictor, records, split).items()
     }
     metrics = _metrics(errors, datamodule, records, split, threshold)

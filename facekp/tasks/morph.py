@@ -255,7 +255,7 @@ def _photos_with_faces(
         if points is None:
             print(f"skipped: {file}: no face found")
         elif not scheme.interocular_distance(points) > 0:
-            print(f"skipped: {file}: both eyes are one point")
+            print(f"skipped: {file}: the outer eye corners coincide")
         else:
             yield PhotoWithFace(file, image.shape[:2], points)
 

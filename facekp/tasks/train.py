@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What a run came to.
+    """Result of a run.
 
     Args:
         run_dir: its folder.
@@ -209,8 +209,9 @@ def write_report(
         results,
         fitted.history,
         module.description,
-        predict_split(network, datamodule.dataset("val"), mean_shape, datamodule.batch_size),
-        cfg.threshold,
+        predict_split(
+            network, datamodule.dataset("val"), mean_shape, datamodule.batch_size, cfg.threshold
+        ),
         datamodule.summary(),
         datamodule.subset_label,
     )

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from facekp.core.description import NetworkDescription
 from facekp.core.errors import ConfigError, FacekpError
+from facekp.core.files import make_folder
 from facekp.core.version import __version__
 from facekp.data.datamodule import FaceDataModule
 from facekp.metrics import metric_names
@@ -34,7 +35,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """What a training came to.
+    """Result of a training.
 
     Args:
         best_ckpt: checkpoint of the best epoch.
@@ -70,8 +71,8 @@ def fit(
 
     Raises:
         ConfigError: another metric, missing callbacks, or a batch that does not fit into memory.
-        FacekpError: no validation took place, the metric was never a number, or a loader process
-            died.
+        FacekpError: no validation took place, the metric was NaN in every epoch, or a loader
+            process died.
     """
     choices = monitorable(module.val_metrics.metrics[0].threshold)
     if monitor not in choices:
@@ -115,6 +116,7 @@ def run_callbacks(run_dir: str | Path, monitor: str) -> list[Callback]:
         monitor: the metric whose lowest value is best.
     """
     folder = Path(run_dir)
+    make_folder(folder)
     return [
         RunCheckpoint(folder / "checkpoints", "best", monitor),
         RunCheckpoint(folder / "checkpoints", "last"),
@@ -171,6 +173,6 @@ def _best_metrics(history: pd.DataFrame, monitor: str) -> dict[str, float]:
     if monitor not in history:
         raise FacekpError("the run ended before its first validation: give it more time")
     if history[monitor].isna().all():
-        raise FacekpError(f"{monitor} was never a number: lower model.optimizer.lr")
+        raise FacekpError(f"{monitor} was NaN in every epoch: lower model.optimizer.lr")
     best = history.iloc[int(history[monitor].argmin())]
     return {str(name): float(value) for name, value in best.items()}

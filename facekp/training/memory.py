@@ -1,4 +1,4 @@
-"""Memory of a training: what a step needs, what is available, what was held."""
+"""Memory of a training: what a step needs, what is available, the peak."""
 
 from __future__ import annotations
 

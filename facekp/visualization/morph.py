@@ -62,7 +62,7 @@ def alignment_transform(
     between = left - right
     distance = float(np.hypot(*between))
     if not distance > 1e-6:
-        raise ValueError("both eyes are one point")
+        raise ValueError("the outer eye corners coincide")
     cos, sin = zoom * EYE_DISTANCE * min(size) / distance * between / distance
     rotation = np.array([[cos, sin], [-sin, cos]])
     return np.column_stack([rotation, _eyes(size) - rotation @ ((right + left) / 2)])

@@ -57,6 +57,8 @@ def test_hydras_own_compose_works_too(tmp_path: Path, imm_data: Path) -> None:
             ["experiment=part1", "trainer.max_epochs=1", f"data_dir={imm_data}", "report=false",
              f"run_dir={tmp_path}/not/there/yet"],
         )  # fmt: skip
+        assert facekp.compose("experiment=part2").name == "part2"  # inside a Hydra of one's own
+        assert compose("config", ["experiment=part1"]).name == "part1"
     assert facekp.train(cfg).run_dir == tmp_path / "not/there/yet"
 
 

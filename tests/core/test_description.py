@@ -72,6 +72,8 @@ def test_the_first_format_is_read() -> None:
         {"crop": Crop((48, 64), 1, 1e9)},
         {"crop": Crop((48, 10**6), 1)},
         {"box_prior": np.array([0.0, np.nan, 1, 1])},
+        {"box_prior": np.array([0.0, 0, 0, 1])},
+        {"box_prior": np.array([0.0, 0, 1e9, 1])},
         {"mean_shape": np.zeros((4, 2))},
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     text = "from torch import nn\n\nclass Net(nn.Module):\n    pass\n\nnumber = 3\n"
     (tmp_path / "my_plugin/nets.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
+    for name in ("my_plugin", "my_plugin.nets"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(plugins, "_registered", set())
     return "my_plugin"
 
@@ -41,8 +44,14 @@ def test_a_checkpoint_builds_only_what_was_registered(package: str) -> None:
 @pytest.mark.parametrize("target", ["my_plugin.nets.number", "my_plugin.nets.nn", "my_plugin.no.X"])
 def test_a_plugin_is_no_way_to_other_things(package: str, target: str) -> None:
     register_plugins([package])
-    with pytest.raises(ConfigError, match=r"there is no such class|this is no Module"):
+    with pytest.raises(ConfigError, match=r"there is no such class|this is not a Module"):
         resolve(target)
+
+
+def test_a_class_may_be_imported_into_its_package(package: str, tmp_path: Path) -> None:
+    (tmp_path / package / "__init__.py").write_text("from my_plugin.nets import Net\n")
+    register_plugins([package])
+    assert resolve("my_plugin.Net").__name__ == "Net"
 
 
 def test_what_the_user_names_is_trusted(package: str) -> None:
@@ -50,7 +59,7 @@ def test_what_the_user_names_is_trusted(package: str) -> None:
 
 
 def test_an_entry_point_registers(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("mine", package, plugins.ENTRY_POINTS)
+    entry = EntryPoint("mine", f"{package}:nets", plugins.ENTRY_POINTS)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
     assert resolve("my_plugin.nets.Net").__name__ == "Net"
 

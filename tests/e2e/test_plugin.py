@@ -20,12 +20,17 @@ from torch import nn
 from facekp.models.base import KeypointNetwork
 
 class Net(KeypointNetwork):
-    """A linear model of a small image."""
+    """A linear model of a small image, with what other networks have: masks, tied weights."""
 
     def __init__(self, num_keypoints, input_size, in_channels, side):
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(side)
         self.out = nn.Linear(in_channels * side * side, 2 * num_keypoints)
+        self.same = self.out
+        self.rate = torch.linspace(0, 0.1, 2)[1].item()
+        self.register_buffer("mask", torch.tensor([True, False]))
+        self.register_buffer("attention", torch.tensor([0.0, -torch.inf]))
+        self.register_buffer("window", torch.arange(4, dtype=torch.int32))
 
     def init_output_bias(self, keypoints):
         with torch.no_grad():
@@ -95,6 +100,11 @@ def test_a_package_of_ones_own(folder: Path, imm_data: Path) -> None:
     assert used.returncode == 0, used.stderr
     table = pd.read_csv(folder / "out/predictions.csv")
     assert list(table["box_source"]) == ["mine"]
+    again = call(
+        folder, "predict.py", *use, "plugins=[my_package]", "boxes=out/predictions.csv",
+        "output=again",
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
     judged = call(
         folder, "predict.py", "task=evaluate", use[0], f"data_dir={imm_data}",
         "plugins=[my_package]", "output=out",

@@ -118,7 +118,7 @@ def test_predict(said: Callable[..., str], imm_data: Path, argument: str, messag
 
 def test_a_link_that_leads_nowhere(said: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
-    assert "cannot be made" in said("train.py", f"runs_dir={tmp_path / 'link'}")
+    assert "cannot be created" in said("train.py", f"runs_dir={tmp_path / 'link'}")
 
 
 @pytest.mark.parametrize("text", ["", "{", "- [1]", "a: b"])
@@ -129,9 +129,9 @@ def test_a_run_that_does_not_say_what_it_was(
         (tmp_path / ".hydra").mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
         line = said("train.py", f"resume={tmp_path}")
-        assert "does not say what was started" in line
+        assert "does not record the command line" in line
         (tmp_path / name).unlink()
 
 
 def test_output_that_cannot_be_written(said: Callable[..., str]) -> None:
-    assert "cannot be made" in said("train.py", "runs_dir=/proc/runs")
+    assert "cannot be created" in said("train.py", "runs_dir=/proc/runs")

@@ -44,6 +44,7 @@ def test_any_timm_backbone_is_a_trunk(trunk: str) -> None:
         ("resnet_of_mine", "not a backbone of timm"),
         ("hf-hub:someone/something", "not a backbone of timm"),
         ("vit_tiny_patch16_224", "not 4, 8, 16"),
+        ("swin_tiny_patch4_window7_224", "swin_tiny_patch4_window7_224: "),
     ],
 )
 def test_other_trunks_are_refused(trunk: str, message: str) -> None:

@@ -56,7 +56,7 @@ def test_what_cannot_be_compared_hides_nothing(hurt: Path, tmp_path: Path) -> No
     xml.write_text("  <image ".join(entries)[:-30])  # cut off, too
     check_data(str(hurt), str(tmp_path / "out"))
     found = pd.read_csv(tmp_path / "out/ibug68.csv")
-    assert found["detail"].str.contains("its points lie on one spot").sum() == 1
+    assert found["detail"].str.contains("its points coincide").sum() == 1
     assert found["detail"].str.contains("not well-formed").sum() == 1
     assert (found["category"] == "broken").sum() == 5
     assert (found["category"] == "left and right").sum() == 1

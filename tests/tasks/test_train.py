@@ -25,7 +25,7 @@ def test_same_numbers_again_and_with_workers(run: Run) -> None:
 
 
 def test_diverged_run_says_so(run: Run) -> None:
-    with pytest.raises(FacekpError, match=r"never a number: lower model\.optimizer\.lr"):
+    with pytest.raises(FacekpError, match=r"NaN in every epoch: lower model\.optimizer\.lr"):
         run("r", "model.optimizer.lr=1e30", "trainer.max_epochs=2")
 
 
@@ -73,7 +73,7 @@ def test_missing_data_says_what_to_do(run: Run, tmp_path: Path) -> None:
         ("dataset.cache=ram", "disk, memory or off"),
         ("trainer.gpus=64", "there are"),
         ("trainer.gpus=many", "trainer.gpus=many"),
-        ("model._target_=os.system", "this is no KeypointNetwork"),
+        ("model._target_=os.system", "this is not a KeypointNetwork"),
         ("monitor=val/accuracy", "val/mse"),
         ("monitor=val/auc_0.08_interocular", "val/mse"),
         ("seed=-1", "seed=-1"),

@@ -19,7 +19,7 @@ from facekp.training.trainer import tensorboards
 class History(Callback):
     """Writes `metrics.csv` after each epoch: one row per epoch, one column per metric.
 
-    The rows travel in the checkpoint, so the file of a resumed run has every epoch once. Both
+    The rows are stored in the checkpoint, so the file of a resumed run has every epoch once. Both
     losses also go to one TensorBoard chart, `loss`.
 
     Args:

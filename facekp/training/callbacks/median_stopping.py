@@ -27,7 +27,7 @@ class MedianStopping(Callback):
         name: of the experiment; only its jobs are compared.
         monitor: the metric, lower is better.
         min_epochs: number of epochs before which no job is stopped.
-        min_jobs: number of other jobs that must have come as far.
+        min_jobs: number of other jobs that must have reached this epoch.
     """
 
     def __init__(

@@ -64,6 +64,7 @@ class SplitPredictions:
         truth: (N, K, 2) annotated points in normalised coordinates.
         predicted: (N, K, 2) the network's points in normalised coordinates.
         mean_shape: (K, 2) in normalised coordinates.
+        threshold: of AUC and failure rate.
     """
 
     dataset: KeypointDataset
@@ -71,6 +72,7 @@ class SplitPredictions:
     truth: np.ndarray
     predicted: np.ndarray
     mean_shape: np.ndarray
+    threshold: float
 
     @cached_property
     def found(self) -> np.ndarray:
@@ -100,7 +102,8 @@ class SplitPredictions:
         return self._to_photos(self.mean_shape[None])[0]
 
     def _errors_of(self, found: np.ndarray) -> pd.DataFrame:
-        return face_errors(self.dataset.records, found, self.dataset.points, self.dataset.scheme)
+        data = self.dataset
+        return face_errors(data.records, found, data.points, data.scheme, self.threshold)
 
     def _to_photos(self, points: np.ndarray) -> np.ndarray:
         """Normalised points (N, K, 2) of the first N faces to pixels of their photos."""
@@ -110,7 +113,11 @@ class SplitPredictions:
 
 
 def predict_split(
-    network: nn.Module, dataset: KeypointDataset, mean_shape: np.ndarray, batch_size: int
+    network: nn.Module,
+    dataset: KeypointDataset,
+    mean_shape: np.ndarray,
+    batch_size: int,
+    threshold: float,
 ) -> SplitPredictions:
     """Run a network, in evaluation mode, on all faces of a split.
 
@@ -119,6 +126,7 @@ def predict_split(
         dataset: the faces, annotated.
         mean_shape: (K, 2) in normalised coordinates.
         batch_size: faces per forward pass.
+        threshold: of AUC and failure rate.
     """
     device = next(network.parameters()).device
     crops, truth, predicted = [], [], []
@@ -131,20 +139,24 @@ def predict_split(
         crops.append(batch["image"].numpy())
         truth.append(batch["keypoints"].numpy())
     return SplitPredictions(
-        dataset, np.concatenate(crops), np.concatenate(truth), np.concatenate(predicted), mean_shape
+        dataset,
+        np.concatenate(crops),
+        np.concatenate(truth),
+        np.concatenate(predicted),
+        mean_shape,
+        threshold,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """What the report of a run is about.
+    """Contents of a run's report.
 
     Args:
         results: name, command, monitor, epochs, seconds and figures, as in `results.json`.
         history: one row per epoch.
         description: of the network.
         predictions: on the validation split.
-        threshold: of AUC and failure rate.
         data_summary: what the data set is.
         subset_label: what its subsets are, e.g. `folder`.
     """
@@ -153,7 +165,6 @@ class FinishedRun:
     history: pd.DataFrame
     description: NetworkDescription
     predictions: SplitPredictions
-    threshold: float
     data_summary: str
     subset_label: str
 
@@ -163,7 +174,7 @@ def write_run_report(run_dir: Path, run: FinishedRun, network: nn.Module, galler
 
     Args:
         run_dir: the run's folder.
-        run: what the report is about.
+        run: contents of the report.
         network: with the best weights, in evaluation mode.
         gallery: folder of the pictures; those that training left there are shown, too.
 
@@ -174,9 +185,9 @@ def write_run_report(run_dir: Path, run: FinishedRun, network: nn.Module, galler
     predictions.errors.to_csv(run_dir / "errors.csv", index=False)
     sections = [
         learning_section(run.history, results["monitor"], gallery),
-        figures_section(predictions, run.threshold),
+        figures_section(predictions),
         faces_section(predictions, gallery),
-        errors_section(predictions, run.threshold, run.subset_label, gallery),
+        errors_section(predictions, run.subset_label, gallery),
         *training_progress_section(gallery.folder),
         *data_section(gallery.folder),
         *network_sections(network, predictions, gallery),
@@ -203,9 +214,10 @@ def best_epoch(history: pd.DataFrame, monitor: str) -> int:
 
 def _cards(run: FinishedRun, network: nn.Module) -> dict[str, str]:
     """The most important figures by their titles."""
-    values = dict(summarize(run.predictions.errors, run.threshold).iloc[0])
-    values["mse"] = run.results["val/mse"]
-    shown = [metric(run.threshold) for metric in METRICS]
+    threshold = run.predictions.threshold
+    values = dict(summarize(run.predictions.errors, threshold).iloc[0])
+    shown = [metric(threshold) for metric in METRICS]
+    values |= {m.name: run.results[f"val/{m.name}"] for m in shown if m.of_input}
     cards = {metric.label: metric.format(values[metric.name]) for metric in shown}
     return cards | {"parameters": f"{sum(p.numel() for p in network.parameters()):,}"}
 
@@ -219,10 +231,10 @@ def learning_section(history: pd.DataFrame, monitor: str, gallery: Gallery) -> S
     )
 
 
-def figures_section(predictions: SplitPredictions, threshold: float) -> Section:
+def figures_section(predictions: SplitPredictions) -> Section:
     """All figures, beside those of the mean shape."""
     network, baseline = (
-        summarize(errors, threshold).iloc[0]
+        summarize(errors, predictions.threshold).iloc[0]
         for errors in (predictions.errors, predictions.baseline_errors)
     )
     rows = [
@@ -265,16 +277,14 @@ def faces_section(predictions: SplitPredictions, gallery: Gallery) -> Section:
     return Section("Faces", text, parts)
 
 
-def errors_section(
-    predictions: SplitPredictions, threshold: float, subset_label: str, gallery: Gallery
-) -> Section:
+def errors_section(predictions: SplitPredictions, subset_label: str, gallery: Gallery) -> Section:
     """Cumulative error curve, errors by point and by part of the data set."""
     dataset = predictions.dataset
     by_predictor = {
         "network": predictions.errors.nme_interocular.to_numpy(),
         "mean shape": predictions.baseline_errors.nme_interocular.to_numpy(),
     }
-    curve, _ = charts.error_curves(by_predictor, threshold)
+    curve, _ = charts.error_curves(by_predictor, predictions.threshold)
     by_point = charts.errors_by_point(
         predictions.mean_shape_in_photo, predictions.offsets, dataset.points, dataset.scheme
     )
