@@ -46,7 +46,26 @@ def nme(pixels: Any, normalizer: Any) -> Any:
         pixels: (B, K, 2) prediction minus target.
         normalizer: (B,) in the same unit.
     """
-    return ((pixels**2).sum(-1) ** 0.5).mean(-1) / normalizer
+    return _mean((pixels**2).sum(-1) ** 0.5, (-1,)) / normalizer
+
+
+def _mean(values: Any, axes: tuple[int, ...]) -> Any:
+    """Mean over the values that are not nan; nan if there is none."""
+    library: Any = torch if isinstance(values, Tensor) else np
+    present = ~library.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return library.where(present, values, 0.0).sum(axes) / present.sum(axes)
+
+
+def normalizer_title(name: str) -> str:
+    """What a normaliser is, for labels."""
+    known = {
+        "interocular": "the distance of the outer eye corners",
+        "box": "the square root of the box's area",
+        "box_diagonal": "the box's diagonal",
+        "image": "the square root of the image's area",
+    }
+    return known.get(name, f"the distance {name}")
 
 
 class FaceMetric(ABC):
@@ -54,12 +73,13 @@ class FaceMetric(ABC):
 
     Args:
         threshold: T of AUC and failure rate, as a fraction of the normaliser.
+        normalizer: name of the NME's normaliser, see `Normalizer`.
     """
 
     key: ClassVar[str]
     """Beginning of its name, by which it is recognised."""
     title: ClassVar[str]
-    """What it is; `{percent}` stands for the threshold in percent."""
+    """What it is; `{percent}` stands for the threshold, `{normalizer}` for the normaliser."""
     unit: ClassVar[str] = ""
     """`px`, `%` (of a fraction), or empty."""
     higher_is_better: ClassVar[bool] = False
@@ -68,8 +88,8 @@ class FaceMetric(ABC):
     of_nme: ClassVar[bool] = False
     """Whether it is derived from the NME, so that tables of faces need no column for it."""
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
+    def __init__(self, threshold: float, normalizer: str) -> None:
+        self.threshold, self.normalizer = threshold, normalizer
 
     @property
     def name(self) -> str:
@@ -78,8 +98,9 @@ class FaceMetric(ABC):
 
     @property
     def label(self) -> str:
-        """The title with the threshold filled in."""
-        return self.title.format(percent=f"{100 * self.threshold:g} %")
+        """The title with threshold and normaliser filled in."""
+        over = normalizer_title(self.normalizer)
+        return self.title.format(percent=f"{100 * self.threshold:g} %", normalizer=over)
 
     @abstractmethod
     def values(self, errors: PointErrors) -> Any:
@@ -102,7 +123,7 @@ class MeanSquaredError(FaceMetric):
 
     def values(self, errors: PointErrors) -> Any:
         """Mean over the coordinates of a face."""
-        return (errors.normalised**2).mean((1, 2))
+        return _mean(errors.normalised**2, (1, 2))
 
 
 class MeanAbsoluteError(FaceMetric):
@@ -114,20 +135,20 @@ class MeanAbsoluteError(FaceMetric):
 
     def values(self, errors: PointErrors) -> Any:
         """Mean over the coordinates of a face."""
-        return abs(errors.pixels).mean((1, 2))
+        return _mean(abs(errors.pixels), (1, 2))
 
 
 class NormalizedMeanError(FaceMetric):
-    """NME over the distance of the outer eye corners, as a fraction."""
+    """NME, as a fraction of the scheme's normaliser."""
 
     key = "nme"
-    title = "NME over the outer eye corners"
+    title = "NME over {normalizer}"
     unit = "%"
 
     @property
     def name(self) -> str:
         """With its normaliser."""
-        return "nme_interocular"
+        return f"nme_{self.normalizer}"
 
     def values(self, errors: PointErrors) -> Any:
         """The NME."""
@@ -146,7 +167,7 @@ class AreaUnderCurve(FaceMetric):
     @property
     def name(self) -> str:
         """With threshold and normaliser."""
-        return f"auc_{self.threshold:g}_interocular"
+        return f"auc_{self.threshold:g}_{self.normalizer}"
 
     def values(self, errors: PointErrors) -> Any:
         """A face's share of the area."""
@@ -164,7 +185,7 @@ class FailureRate(FaceMetric):
     @property
     def name(self) -> str:
         """With threshold and normaliser."""
-        return f"failure_{self.threshold:g}_interocular"
+        return f"failure_{self.threshold:g}_{self.normalizer}"
 
     def values(self, errors: PointErrors) -> Any:
         """1 for a failure, else 0."""
@@ -180,9 +201,11 @@ METRICS: tuple[type[FaceMetric], ...] = (
 )
 
 
-def metric_names(threshold: float, lower_is_better: bool = False) -> tuple[str, ...]:
+def metric_names(
+    threshold: float, normalizer: str, lower_is_better: bool = False
+) -> tuple[str, ...]:
     """Names of all metrics, or only of those that are better when lower."""
-    metrics = [metric(threshold) for metric in METRICS]
+    metrics = [metric(threshold, normalizer) for metric in METRICS]
     return tuple(m.name for m in metrics if not (lower_is_better and m.higher_is_better))
 
 
@@ -204,22 +227,25 @@ def format_metric(name: str, value: float) -> str:
 class KeypointMetrics(Metric):
     """All metrics over all faces seen; `compute` gives a dict of scalars.
 
-    States are sums over faces: exact for any batch sizes and any number of devices.
+    States are sums over faces: exact for any batch sizes and any number of devices. A face counts
+    in each metric that is defined for it: without a point of the normaliser not in the NME.
 
     Args:
-        threshold: of AUC and failure rate, as a fraction of the inter-ocular distance.
+        threshold: of AUC and failure rate, as a fraction of the normaliser.
+        normalizer: name of the NME's normaliser.
     """
 
     full_state_update = False
-    faces: Tensor
+    counts: Tensor
     sums: Tensor
 
-    def __init__(self, threshold: float = 0.08) -> None:
+    def __init__(self, threshold: float = 0.08, normalizer: str = "interocular") -> None:
         super().__init__()
-        self.metrics = [metric(threshold) for metric in METRICS]
+        self.threshold, self.normalizer = threshold, normalizer
+        self.metrics = [metric(threshold, normalizer) for metric in METRICS]
         zeros = torch.zeros(len(METRICS), dtype=torch.float64)
         self.add_state("sums", default=zeros, dist_reduce_fx="sum")
-        self.add_state("faces", default=zeros[0].clone(), dist_reduce_fx="sum")
+        self.add_state("counts", default=zeros.clone(), dist_reduce_fx="sum")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -242,21 +268,22 @@ class KeypointMetrics(Metric):
 
         Args:
             predicted: (B, K, 2) normalised coordinates.
-            target: (B, K, 2) normalised coordinates.
+            target: (B, K, 2) normalised coordinates; nan for missing points.
             to_photo: (B, 2, 3) transforms from pixels of the input to pixels of the photo.
             size: (height, width) of the input.
-            normalizer: (B,) inter-ocular distances in pixels of the photo; nan if unknown.
+            normalizer: (B,) what the NME is divided by, in pixels of the photo; nan if unknown.
         """
         predicted, target, to_photo = (t.to(torch.float64) for t in (predicted, target, to_photo))
         found, truth = (to_photo_pixels(points, to_photo, size) for points in (predicted, target))
         pixels = found - truth
         errors = PointErrors(predicted - target, pixels, nme(pixels, normalizer.to(torch.float64)))
-        self.faces += len(predicted)
-        self.sums += torch.stack([metric.values(errors).sum() for metric in self.metrics])
+        values = [metric.values(errors) for metric in self.metrics]
+        self.counts += torch.stack([(~value.isnan()).sum() for value in values])
+        self.sums += torch.stack([value.nan_to_num(nan=0.0).sum() for value in values])
 
     def compute(self) -> dict[str, Tensor]:
-        """The metrics by name; nan where a normaliser was unknown."""
-        return dict(zip(self.names, self.sums / self.faces, strict=True))
+        """The metrics by name; nan where no face's normaliser was known."""
+        return dict(zip(self.names, self.sums / self.counts, strict=True))
 
 
 def to_photo_pixels(points: Tensor, to_photo: Tensor, size: tuple[int, int]) -> Tensor:
@@ -269,6 +296,9 @@ def to_photo_pixels(points: Tensor, to_photo: Tensor, size: tuple[int, int]) -> 
 class AnnotatedFace(Protocol):
     """What the tables need of a face record."""
 
+    def normalizer(self, scheme: LandmarkScheme) -> float:
+        """What the face's NME is divided by, in pixels; nan if unknown."""
+
     @property
     def name(self) -> str:
         """Of the entry."""
@@ -279,7 +309,7 @@ class AnnotatedFace(Protocol):
 
     @property
     def keypoints(self) -> np.ndarray | None:
-        """(scheme.count, 2) pixels of the photo."""
+        """(scheme.count, 2) pixels of the photo; nan for missing points."""
 
 
 def _truth(faces: Sequence[AnnotatedFace]) -> np.ndarray:
@@ -293,7 +323,7 @@ def normalized_offsets(
     points: Sequence[int],
     scheme: LandmarkScheme,
 ) -> np.ndarray:
-    """Offsets (N, K, 2) of predicted from annotated points, in inter-ocular distances.
+    """Offsets (N, K, 2) of predicted from annotated points, over the NME's normaliser.
 
     Args:
         faces: N annotated faces.
@@ -301,8 +331,8 @@ def normalized_offsets(
         points: indices of the K points in the scheme.
         scheme: of the annotations.
     """
-    truth = _truth(faces)
-    return (found - truth[:, points]) / scheme.interocular_distance(truth)[:, None, None]
+    distances = [face.normalizer(scheme) for face in faces if face.keypoints is not None]
+    return (found - _truth(faces)[:, points]) / np.array(distances)[:, None, None]
 
 
 def face_errors(
@@ -323,7 +353,7 @@ def face_errors(
         "image": [face.name for face in faces],
         "subset": [face.subset for face in faces],
     }
-    for metric in _face_metrics(threshold):
+    for metric in _face_metrics(threshold, scheme.normalizer.name):
         columns[metric.name] = metric.values(errors)
     for region, members in scheme.regions.items():
         chosen = [at for at, point in enumerate(points) if point in members]
@@ -342,17 +372,26 @@ def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
         errors: see `face_errors`.
         threshold: of AUC and failure rate.
     """
-    error = errors["nme_interocular"]
-    names = [metric.name for metric in _face_metrics(threshold)]
+    normalizer = nme_column(errors).removeprefix("nme_")
+    names = [metric.name for metric in _face_metrics(threshold, normalizer)]
+    error = errors[f"nme_{normalizer}"]
     row: dict[str, Any] = {"images": len(errors), **errors[names].mean()}
+    if error.isna().any():
+        row["images_in_nme"] = int(error.notna().sum())
     row["nme_standard_error"] = error.sem()
     of_nme = PointErrors(None, None, error.to_numpy())
-    for metric in (metric(threshold) for metric in METRICS if metric.of_nme):
-        row[metric.name] = metric.values(of_nme).mean()
+    for metric in (metric(threshold, normalizer) for metric in METRICS if metric.of_nme):
+        row[metric.name] = float(_mean(metric.values(of_nme), (0,)))
     regions = errors.columns.drop(["image", "subset", *names])
     return pd.DataFrame([row | errors[regions].mean().to_dict()])
 
 
-def _face_metrics(threshold: float) -> list[FaceMetric]:
+def nme_column(errors: pd.DataFrame) -> str:
+    """The column of a table of face errors that holds the NME, e.g. `nme_interocular`."""
+    return next(name for name in errors.columns if name.startswith("nme_"))
+
+
+def _face_metrics(threshold: float, normalizer: str) -> list[FaceMetric]:
     """The metrics that tables of faces have as columns."""
-    return [metric(threshold) for metric in METRICS if not (metric.of_input or metric.of_nme)]
+    metrics = [metric(threshold, normalizer) for metric in METRICS]
+    return [metric for metric in metrics if not (metric.of_input or metric.of_nme)]

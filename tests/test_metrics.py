@@ -15,6 +15,7 @@ from facekp.metrics import (
     FaceMetric,
     KeypointMetrics,
     PointErrors,
+    face_errors,
     format_metric,
     normalized_offsets,
     summarize,
@@ -78,6 +79,36 @@ def test_unknown_normaliser_gives_nan_not_zero() -> None:
     result = metrics.compute()
     assert result["mae_px"].item() == pytest.approx(1.0)
     assert all(result[name].isnan() for name in metrics.names[2:])
+
+
+def test_missing_points_are_left_out() -> None:
+    predicted, target, to_photo, size, normalizer = batch(2.0, 3)
+    target[1, 0] = torch.nan
+    predicted[1, 1] += torch.tensor([2 / 2 / 100, 0.0])  # 4 px off, the only point it has
+    target[2] = torch.nan
+    metrics = KeypointMetrics()
+    metrics.update(predicted, target, to_photo, size, normalizer)
+    result = metrics.compute()
+    assert result["nme_interocular"].item() == pytest.approx((2 / 40 + 4 / 40) / 2)
+    assert result["mae_px"].item() == pytest.approx((1 + 2) / 2)
+    assert result["failure_0.08_interocular"].item() == pytest.approx(1 / 2)
+
+
+def test_a_face_without_normaliser_counts_in_mae_only() -> None:
+    from facekp.data.records import FaceRecord
+
+    whole = np.random.default_rng(0).uniform(0, 90, (58, 2))
+    partial = whole.copy()
+    partial[21] = np.nan
+    faces = [
+        FaceRecord(Path("a"), np.zeros(4), points, "a", "a", "a", (Path("a"), None))
+        for points in (whole, partial)
+    ]
+    errors = face_errors(faces, np.stack([whole, whole]) + (3, 4), range(58), IMM58)
+    row = summarize(errors, 0.08).iloc[0]
+    assert (row["images"], row["images_in_nme"]) == (2, 1)
+    assert row["mae_px"] == pytest.approx(3.5)
+    assert np.isfinite(row["nme_interocular"])
 
 
 def test_half_precision_network_keeps_double_sums() -> None:

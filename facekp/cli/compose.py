@@ -7,8 +7,9 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from facekp.cli.config import CONF, register_resolvers
+from facekp.cli.config import register_resolvers
 from facekp.cli.hydra_errors import one_line_message
+from facekp.core.conf import CONF
 from facekp.core.errors import ConfigError
 
 

@@ -1,4 +1,4 @@
-"""Where `conf/` is, and the resolvers that it uses."""
+"""The resolvers that `conf/` uses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-import facekp
 from facekp.core.devices import gpu_count
 from facekp.core.run_folder import new_run_dir
-
-_PACKAGE = Path(facekp.__file__).parent
-CONF = next(p for p in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if p.is_dir())
-"""`conf/`: inside the package when installed, beside it in the source tree."""
 
 
 def register_resolvers() -> None:

@@ -17,7 +17,7 @@ from hydra.errors import CompactHydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facekp.cli.config import CONF
+from facekp.core.conf import CONF
 from facekp.core.errors import FacekpError
 
 T = TypeVar("T")

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig, open_dict
 
-from facekp.cli.config import CONF, register_resolvers
+from facekp.cli.config import register_resolvers
 from facekp.cli.hydra_errors import one_line_errors, readable_errors, report_hydra_errors
 from facekp.cli.resume import command, expand_resume
 from facekp.cli.sweeps import sweep_job
 from facekp.cli.validation import validate_config
+from facekp.core.conf import CONF
 from facekp.core.errors import ConfigError
 from facekp.core.plugins import register_plugins
 from facekp.core.run_folder import new_run_dir

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from facekp.core.crop import Crop
-from facekp.core.landmarks import SCHEMES, LandmarkScheme
+from facekp.core.landmarks import LandmarkScheme, bundled_schemes
 
 DESCRIPTION_KEY = "facekp"
 """Entry of a checkpoint, and of an ONNX file's metadata, that holds the description."""
-FORMAT = 2
-"""Of what `to_dict` gives; files of format 1, without the entry, are read too."""
+FORMAT = 3
+"""Of what `to_dict` gives; files of format 1, without the entry, and 2 are read too."""
 MAX_INPUT_SIDE = 4096
 """Pixels; a checkpoint with a larger input is refused, as it could ask for all memory."""
 MAX_BOX_PRIOR = 1000.0
@@ -96,7 +96,9 @@ class NetworkDescription:
 
     @property
     def flip_order(self) -> list[int] | None:
-        """Order of the K points in a mirrored face; None if a point's counterpart is missing."""
+        """Order of the K points in a mirrored face; None if a counterpart is missing or unknown."""
+        if self.scheme.flip_pairs is None:
+            return None
         counterparts = [int(self.scheme.flip_indices[point]) for point in self.points]
         if set(counterparts) != set(self.points):
             return None
@@ -176,13 +178,18 @@ class NetworkDescription:
 def _upgraded(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of any format as one of today's."""
     entry = dict(entry)
+    if entry.get("format") == 2:
+        scheme = dict(entry["scheme"])
+        ends = [[point] for point in scheme.pop("outer_eye_corners")]
+        scheme["normalizer"] = {"name": "interocular", "points": ends}
+        return entry | {"scheme": scheme}
     if "format" in entry:
         if entry["format"] != FORMAT:
             raise ValueError(f"format {entry['format']} is newer than this version of facekp")
         return entry
-    if entry["scheme"] not in SCHEMES:
+    if entry["scheme"] not in ("imm58", "ibug68"):
         raise ValueError(f"scheme {entry['scheme']!r} is unknown")
-    entry["scheme"] = SCHEMES[entry["scheme"]].to_dict()
+    entry["scheme"] = bundled_schemes()[entry["scheme"]].to_dict()
     for old, new in (("view", "crop"), ("framing", "box_prior"), ("box_kind", "box_source")):
         entry[new] = entry.pop(old)
     entry["config"] = _with_moved_classes(entry["config"])

@@ -36,8 +36,8 @@ def box_from_ltwh(left: float, top: float, width: float, height: float) -> np.nd
 
 
 def bounding_box(keypoints: np.ndarray) -> np.ndarray:
-    """Smallest box (4,) around the centres of (K, 2) points."""
-    return np.concatenate([keypoints.min(axis=0), keypoints.max(axis=0)])
+    """Smallest box (4,) around the centres of (K, 2) points; missing (nan) ones are ignored."""
+    return np.concatenate([np.nanmin(keypoints, axis=0), np.nanmax(keypoints, axis=0)])
 
 
 def expand_box(box: np.ndarray, scale: float = 1.0, square: bool = False) -> np.ndarray:

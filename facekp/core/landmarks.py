@@ -1,71 +1,141 @@
-"""Landmark schemes: order, parts, skeleton and flip pairs of the points on a face.
+"""Landmark schemes: names, parts, skeleton, flip pairs and normaliser of a fixed order of points.
 
 Left and right are the subject's own, as in the literature: the right eye is on the left side of the
-picture.
+picture. Bundled schemes are the files in `conf/landmarks/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
+
+from facekp.core.conf import CONF
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.geometry import Size
 
 MAX_POINTS = 10_000
-"""Largest scheme that a checkpoint may describe."""
+"""Largest scheme that a file may describe."""
+NORMALIZERS = ("box", "box_diagonal", "image")
+"""Normalisers that need no points: square root of the box's area, its diagonal, and the square root
+of the image's area."""
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SIDES = (
+    re.compile(r"(?<![a-z])left(?![a-z])"),
+    re.compile(r"(?<![a-z])right(?![a-z])"),
+    re.compile(r"(?<![a-z])l(?![a-z])"),
+    re.compile(r"(?<![a-z])r(?![a-z])"),
+)
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """What the NME is divided by.
+
+    Args:
+        name: part of the metric's name, e.g. `interocular` in `nme_interocular`.
+        first: indices of points whose mean is one end of the normalising distance; empty for one of
+            `NORMALIZERS`.
+        second: the same of its other end.
+    """
+
+    name: str
+    first: tuple[int, ...] = ()
+    second: tuple[int, ...] = ()
+
+    def distance(self, keypoints: np.ndarray) -> np.ndarray:
+        """Distance (...) of both ends in points (..., count, 2), in their unit; nan if unknown."""
+        ends = [keypoints[..., list(end), :].mean(axis=-2) for end in (self.first, self.second)]
+        return np.linalg.norm(ends[0] - ends[1], axis=-1)
+
+    def value(self, keypoints: np.ndarray, bbox: np.ndarray, size: Size) -> float:
+        """The normaliser of a face in pixels; nan if one of its points is missing.
+
+        Args:
+            keypoints: (count, 2) pixels.
+            bbox: (4,) `xyxy`.
+            size: (height, width) of the image.
+        """
+        if self.first:
+            return float(self.distance(keypoints))
+        width, height = bbox[2:] - bbox[:2]
+        if self.name == "box_diagonal":
+            return float(np.hypot(width, height))
+        area = width * height if self.name == "box" else size[0] * size[1]
+        return float(np.sqrt(area))
 
 
 @dataclass(frozen=True)
 class LandmarkScheme:
-    """A fixed order of landmarks on a face.
+    """A fixed order of landmarks.
 
     Args:
         name: short name, e.g. `ibug68`.
-        count: number of points.
-        parts: indices of each part of the face, in drawing order.
+        point_names: name of each point.
+        parts: indices of each part, in drawing order; each is a line of the skeleton.
         closed: names of the parts whose outline returns to its first point.
-        flip_pairs: pairs (a, b) of points that are exchanged in a mirrored face.
-        outer_eye_corners: (right, left) indices; their distance normalises the NME.
-        nose: index of the tip of the nose.
+        edges: further lines of the skeleton, chains of indices.
+        flip_pairs: pairs (a, b) of points that are exchanged in a mirrored picture; None if they
+            are not known, so that pictures must not be mirrored.
+        normalizer: of the NME.
 
     Raises:
-        ValueError: an index out of range, a point in two flip pairs, or an unknown closed part.
+        ValueError: duplicate names, an index out of range, a point in two flip pairs, an unknown
+            closed part, or an unknown normaliser.
     """
 
     name: str
-    count: int
-    parts: Mapping[str, tuple[int, ...]]
-    closed: frozenset[str]
-    flip_pairs: tuple[tuple[int, int], ...]
-    outer_eye_corners: tuple[int, int]
-    nose: int
+    point_names: tuple[str, ...]
+    parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
+    edges: tuple[tuple[int, ...], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] | None = None
+    normalizer: Normalizer = Normalizer("box")
     flip_indices: np.ndarray = field(init=False, repr=False, compare=False)
-    """(count,) index of the point that takes each point's place in a mirrored face."""
+    """(count,) index of the point that takes each point's place in a mirrored picture."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_POINTS:
             raise ValueError(f"a scheme of {self.count} points")
-        paired = [point for pair in self.flip_pairs for point in pair]
-        members = [point for part in self.parts.values() for point in part]
-        for point in (*paired, *members, *self.outer_eye_corners, self.nose):
+        if len(set(self.point_names)) != self.count:
+            twice = {n for n in self.point_names if self.point_names.count(n) > 1}
+            raise ValueError(f"points with the same name: {', '.join(sorted(twice))}")
+        ends = self.normalizer.first, self.normalizer.second
+        if all(ends) != any(ends) or (not any(ends) and self.normalizer.name not in NORMALIZERS):
+            choices = f"give two sets of points, or {', '.join(NORMALIZERS)}"
+            raise ValueError(f"normalizer {self.normalizer.name}: {choices}")
+        paired = [point for pair in self.flip_pairs or () for point in pair]
+        chains = [*self.parts.values(), *self.edges, *ends]
+        for point in (*paired, *(point for chain in chains for point in chain)):
             if not 0 <= point < self.count:
                 raise ValueError(f"point {point} in a scheme of {self.count}")
         if len(set(paired)) != len(paired) or not self.closed <= self.parts.keys():
             raise ValueError(f"flip pairs {self.flip_pairs}, closed parts {sorted(self.closed)}")
         indices = np.arange(self.count)
-        for a, b in self.flip_pairs:
+        for a, b in self.flip_pairs or ():
             indices[a], indices[b] = b, a
         indices.setflags(write=False)
         object.__setattr__(self, "flip_indices", indices)
 
     @property
+    def count(self) -> int:
+        """Number of points."""
+        return len(self.point_names)
+
+    @property
     def skeleton(self) -> tuple[tuple[int, ...], ...]:
-        """Chains of indices to draw, one per part; closed ones end at their first point."""
-        return tuple(
+        """Chains of indices to draw; closed parts end at their first point."""
+        parts = tuple(
             points + points[:1] if name in self.closed else points
             for name, points in self.parts.items()
         )
+        return parts + self.edges
 
     @property
     def regions(self) -> dict[str, tuple[int, ...]]:
@@ -77,112 +147,156 @@ class LandmarkScheme:
             joined[key] = joined.get(key, ()) + points
         return joined
 
-    def interocular_distance(self, keypoints: np.ndarray) -> np.ndarray:
-        """Distance of the outer eye corners; (..., count, 2) in, (...) out, in the same unit."""
-        right, left = self.outer_eye_corners
-        return np.linalg.norm(keypoints[..., right, :] - keypoints[..., left, :], axis=-1)
-
     def to_dict(self) -> dict[str, Any]:
-        """Plain containers, as stored in checkpoints."""
+        """Plain containers, as stored in checkpoints and read from `conf/landmarks/`."""
+        pairs = self.flip_pairs
+        ends = [list(self.normalizer.first), list(self.normalizer.second)]
         return {
             "name": self.name,
-            "count": self.count,
+            "names": list(self.point_names),
             "parts": {name: list(points) for name, points in self.parts.items()},
             "closed": sorted(self.closed),
-            "flip_pairs": [list(pair) for pair in self.flip_pairs],
-            "outer_eye_corners": list(self.outer_eye_corners),
-            "nose": self.nose,
+            "skeleton": [list(edge) for edge in self.edges],
+            "flip_pairs": None if pairs is None else [list(pair) for pair in pairs],
+            "normalizer": {"name": self.normalizer.name, "points": ends if ends[0] else None},
         }
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> LandmarkScheme:
-        """The scheme that `to_dict` described.
+        """The scheme that `to_dict` or a YAML file describes.
+
+        Points are given by index, by name, or as a range `3-7`; `count: 5` in place of `names`
+        names the points 0 to 4; `normalizer: box` is short for `normalizer: {name: box}`.
 
         Raises:
             KeyError, TypeError, ValueError: a missing entry, or one that makes no sense.
         """
-        right, left = entry["outer_eye_corners"]
+        count = int(entry.get("count", 0))
+        if count > MAX_POINTS:
+            raise ValueError(f"a scheme of {count} points")
+        names = tuple(map(str, entry["names"] if "names" in entry else range(count)))
+        index = {name: at for at, name in enumerate(names)}
+        pairs = entry.get("flip_pairs")
+        normalizer = entry.get("normalizer") or "box"
+        if isinstance(normalizer, str):
+            normalizer = {"name": normalizer}
+        first, second = normalizer.get("points") or ((), ())
         return cls(
             name=str(entry["name"]),
-            count=int(entry["count"]),
-            parts={str(name): tuple(map(int, part)) for name, part in entry["parts"].items()},
-            closed=frozenset(map(str, entry["closed"])),
-            flip_pairs=tuple((int(a), int(b)) for a, b in entry["flip_pairs"]),
-            outer_eye_corners=(int(right), int(left)),
-            nose=int(entry["nose"]),
+            point_names=names,
+            parts={str(n): _indices(p, index) for n, p in (entry.get("parts") or {}).items()},
+            closed=frozenset(map(str, entry.get("closed") or ())),
+            edges=tuple(_indices(edge, index) for edge in entry.get("skeleton") or ()),
+            flip_pairs=None if pairs is None else tuple(_pair(pair, index) for pair in pairs),
+            normalizer=Normalizer(
+                str(normalizer["name"]), _indices(first, index), _indices(second, index)
+            ),
         )
 
-
-def _span(first: int, last: int) -> tuple[int, ...]:
-    return tuple(range(first, last + 1))
-
-
-def _reversing(first: int, last: int) -> tuple[tuple[int, int], ...]:
-    """Flip pairs of a chain across the midline: first with last, second with last but one, ..."""
-    return tuple((first + i, last - i) for i in range((last - first + 1) // 2))
+    def to_yaml(self) -> str:
+        """The scheme as a file for `conf/landmarks/` or `dataset.landmarks=`."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=100)
 
 
-IMM58 = LandmarkScheme(
-    name="imm58",
-    count=58,
-    parts={
-        "jaw": _span(0, 12),
-        "left_eye": _span(13, 20),
-        "right_eye": _span(21, 28),
-        "left_brow": _span(29, 33),
-        "right_brow": _span(34, 38),
-        "mouth": _span(39, 46),
-        "nose": _span(47, 57),
-    },
-    closed=frozenset({"left_eye", "right_eye", "mouth"}),
-    flip_pairs=(
-        *_reversing(0, 12),
-        *((13 + i, 21 + i) for i in range(8)),
-        *((29 + i, 34 + i) for i in range(5)),
-        (39, 43),
-        (40, 42),
-        (44, 46),
-        *_reversing(47, 57),
-    ),
-    outer_eye_corners=(21, 13),
-    nose=52,
-)
+def _indices(points: Any, index: Mapping[str, int]) -> tuple[int, ...]:
+    """Indices of points given by index, name or range."""
+    entries = [points] if isinstance(points, int | str) else points
+    found: list[int] = []
+    for entry in entries:
+        span = re.fullmatch(r"(\d{1,5})-(\d{1,5})", entry) if isinstance(entry, str) else None
+        if span:
+            found += range(int(span[1]), min(int(span[2]), MAX_POINTS) + 1)
+        elif isinstance(entry, str):
+            if entry not in index:
+                raise ValueError(f"there is no point {entry}")
+            found.append(index[entry])
+        else:
+            found.append(int(entry))
+    return tuple(found)
+
+
+def _pair(pair: Any, index: Mapping[str, int]) -> tuple[int, int]:
+    a, b = _indices(pair, index)
+    return a, b
+
+
+def flip_pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...] | None:
+    """Flip pairs read off `left` and `right` (or `l` and `r`) in the names; None if there are none.
+
+    Raises:
+        ValueError: a name with one side whose counterpart is missing.
+    """
+    for left, right in (_SIDES[:2], _SIDES[2:]):
+        lower = [_CAMEL.sub("_", name).lower() for name in names]
+        keys = {left.sub("*", name): at for at, name in enumerate(lower) if left.search(name)}
+        others = {right.sub("*", name): at for at, name in enumerate(lower) if right.search(name)}
+        if keys or others:
+            if keys.keys() != others.keys():
+                alone = sorted(keys.keys() ^ others.keys())
+                raise ValueError(f"no counterpart on the other side: {', '.join(alone)}")
+            return tuple((keys[key], others[key]) for key in keys)
+    return None
+
+
+def scheme_of_names(name: str, names: Iterable[str]) -> LandmarkScheme:
+    """A scheme of which only the names are known: flip pairs from the names, the box as normaliser.
+
+    A bundled scheme with the same names is returned instead.
+    """
+    names = tuple(names)
+    for known in bundled_schemes().values():
+        if known.point_names == names and not names[0].isdecimal():
+            return known
+    try:
+        pairs = flip_pairs_by_name(names)
+    except ValueError:
+        pairs = None
+    return LandmarkScheme(name=name, point_names=names, flip_pairs=pairs)
+
+
+def read_scheme(path: str | Path) -> LandmarkScheme:
+    """Read a scheme from a YAML file, see `LandmarkScheme.from_dict`.
+
+    Raises:
+        DataError: the file is missing or describes no scheme.
+    """
+    path = Path(path)
+    remedy = "give names (or count), flip_pairs and normalizer as in conf/landmarks/kaggle15.yaml"
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        entry = yaml.load(path.read_text(encoding="utf-8"), loader)
+        return LandmarkScheme.from_dict({"name": path.stem, **entry})
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
+    except KeyError as error:
+        raise DataError(path, f"{error.args[0]} is missing", remedy) from error
+    except (TypeError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        problem = " ".join(f"not a landmark scheme ({error})".split())
+        raise DataError(path, problem, remedy) from error
+
+
+@cache
+def bundled_schemes() -> dict[str, LandmarkScheme]:
+    """The schemes of `conf/landmarks/`, by name."""
+    return {path.stem: read_scheme(path) for path in sorted((CONF / "landmarks").glob("*.yaml"))}
+
+
+def find_scheme(name: str | Path) -> LandmarkScheme:
+    """A bundled scheme by name, or the scheme of a YAML file.
+
+    Raises:
+        ConfigError: neither.
+        DataError: see `read_scheme`.
+    """
+    if str(name) in bundled_schemes():
+        return bundled_schemes()[str(name)]
+    if not Path(name).is_file():
+        choices = ", ".join(bundled_schemes())
+        raise ConfigError(f"landmarks={name}: no such file; give a YAML file, or one of {choices}")
+    return read_scheme(name)
+
+
+IMM58 = bundled_schemes()["imm58"]
 """IMM Face Database (Nordstrøm et al., DTU 2004): 58 points in seven paths."""
-
-IBUG68 = LandmarkScheme(
-    name="ibug68",
-    count=68,
-    parts={
-        "jaw": _span(0, 16),
-        "right_brow": _span(17, 21),
-        "left_brow": _span(22, 26),
-        "upper_nose": _span(27, 30),
-        "lower_nose": _span(31, 35),
-        "right_eye": _span(36, 41),
-        "left_eye": _span(42, 47),
-        "outer_mouth": _span(48, 59),
-        "inner_mouth": _span(60, 67),
-    },
-    closed=frozenset({"right_eye", "left_eye", "outer_mouth", "inner_mouth"}),
-    flip_pairs=(
-        *_reversing(0, 16),
-        *_reversing(17, 26),
-        *_reversing(31, 35),
-        (36, 45),
-        (37, 44),
-        (38, 43),
-        (39, 42),
-        (40, 47),
-        (41, 46),
-        *_reversing(48, 54),
-        *_reversing(55, 59),
-        *_reversing(60, 64),
-        *_reversing(65, 67),
-    ),
-    outer_eye_corners=(36, 45),
-    nose=30,
-)
+IBUG68 = bundled_schemes()["ibug68"]
 """Multi-PIE mark-up of iBUG 300-W (Sagonas et al., IMAVIS 2016): 68 points."""
-
-SCHEMES = {scheme.name: scheme for scheme in (IMM58, IBUG68)}
-"""The schemes of the data sets that facekp reads, by name."""

@@ -56,7 +56,7 @@ def audit(datamodule: FaceDataModule) -> list[Finding]:
     findings += inconsistent_twins(labelled, datamodule)
     flat = [record for record in labelled if not _has_extent(record, scheme)]
     findings += [Finding("odd shape", record, "its points coincide") for record in flat]
-    usable = [record for record in labelled if record not in flat]
+    usable = [r for r in labelled if r not in flat and np.isfinite(annotated_points(r)).all()]
     if len(usable) >= 8:
         faces = _AlignedFaces(usable, scheme)
         swapped = [*faces.swapped_sides(), *faces.other_orders()]
@@ -67,9 +67,10 @@ def audit(datamodule: FaceDataModule) -> list[Finding]:
 
 
 def _has_extent(record: FaceRecord, scheme: LandmarkScheme) -> bool:
-    """Whether a face's points, and its eyes, lie apart."""
+    """Whether a face's points, and the ends of its normaliser, lie apart."""
     points = annotated_points(record).astype(float)
-    return bool(np.ptp(points, axis=0).min() > 0 and scheme.interocular_distance(points) > 0)
+    extent = np.nanmax(points, axis=0) - np.nanmin(points, axis=0)
+    return len(points) == 1 or bool(extent.min() > 0 and record.normalizer(scheme) != 0)
 
 
 def duplicate_entries(records: Iterable[FaceRecord]) -> Iterator[Finding]:
@@ -102,6 +103,7 @@ def far_points(records: Iterable[FaceRecord]) -> Iterator[Finding]:
         points = annotated_points(record)
         side = (record.bbox[2:] - record.bbox[:2]).mean()
         outside = np.maximum(record.bbox[:2] - points, points - record.bbox[2:]).max(axis=1)
+        outside = np.nan_to_num(outside, nan=-np.inf)
         if outside.max() > FAR_POINT * side:
             share = outside.max() / side
             detail = f"point {outside.argmax()} lies {share:.3g} sides of the box outside it"
@@ -123,6 +125,7 @@ def inconsistent_twins(
             continue
         mirrored = annotated_points(original)[datamodule.scheme.flip_indices] * (-1, 1)
         distance = np.linalg.norm(annotated_points(record) - mirrored - (width - 1, 0), axis=1)
+        distance = np.nan_to_num(distance)
         side = (record.bbox[2:] - record.bbox[:2]).mean()
         if distance.max() > TWIN_DISTANCE * side:
             detail = f"point {distance.argmax()} is {distance.max() / side:.3g} sides of the box"
@@ -176,6 +179,8 @@ class _AlignedFaces:
 
     def swapped_sides(self) -> Iterator[Finding]:
         """`left and right`: the shape fits better with its sides exchanged."""
+        if not self.scheme.flip_pairs:
+            return
         other, _ = procrustes_align(self.shapes[:, self.scheme.flip_indices], self.mean)
         exchanged = np.linalg.norm(other - self.mean, axis=-1).mean(axis=1)
         for index in np.flatnonzero(exchanged < self.errors.mean(axis=1)):

@@ -17,6 +17,12 @@ from facekp.core.landmarks import LandmarkScheme
 if TYPE_CHECKING:
     import albumentations as A
 
+NO_FLIP_PAIRS = (
+    "augmentation: it mirrors faces, but landmarks {name} have no flip pairs, so left and right "
+    "points would be confused; give the scheme flip_pairs ([] if no point has a counterpart), or "
+    "take an augmentation that does not mirror, e.g. augmentation=rotate"
+)
+
 # Corners of a small triangle: its orientation changes where a transform mirrors the image.
 _PROBE = np.array([[-0.1, -0.1], [0.1, -0.1], [-0.1, 0.1]])
 
@@ -64,7 +70,7 @@ class Augmentation:
 
         Args:
             image: (H, W) or (H, W, 3) uint8, the photo.
-            keypoints: (scheme.count, 2) pixels of the photo, or None.
+            keypoints: (scheme.count, 2) pixels of the photo, nan for missing points; or None.
             matrix: transform (2, 3) from photo to crop before augmentation.
             size: (height, width) of the crop.
             scheme: which points are exchanged in a mirrored face.
@@ -90,6 +96,7 @@ class Augmentation:
             self.rest.set_random_state(generator, python)
             probe = np.array(size[::-1]) * (0.5 + _PROBE)
             with_probe = probe if points is None else np.concatenate([points, probe])
+            with_probe = np.nan_to_num(with_probe)  # a place for missing points, restored below
             result = self.rest(image=crop, keypoints=with_probe.astype(np.float32))
             crop, moved = result["image"], np.asarray(result["keypoints"], dtype=float)
             if crop.shape[:2] != tuple(size):
@@ -100,8 +107,11 @@ class Augmentation:
                 )
             a, b, c = moved[-3:]
             mirrored ^= bool(np.linalg.det(np.stack([b - a, c - a])) < 0)
-            points = None if points is None else moved[:-3]
+            if points is not None:
+                points = np.where(np.isnan(points), np.nan, moved[:-3])
         if points is not None and mirrored:
+            if scheme.flip_pairs is None:
+                raise ConfigError(NO_FLIP_PAIRS.format(name=scheme.name))
             points = points[scheme.flip_indices]
         return crop, points, matrix
 

@@ -7,6 +7,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -215,7 +216,11 @@ class FaceDataModule(L.LightningDataModule, ABC):
         }
 
     def mean_shape(self) -> torch.Tensor:
-        """Mean of the training faces' points, (K, 2) float32 normalised coordinates."""
+        """Mean of the training faces' points, (K, 2) float32 normalised coordinates.
+
+        Raises:
+            ConfigError: a point that no training face has.
+        """
         shapes = [
             normalize_points(
                 transform_points(self.crop.transform(r.bbox), r.keypoints), self.crop.size
@@ -223,16 +228,38 @@ class FaceDataModule(L.LightningDataModule, ABC):
             for r in self.splits["train"]
             if r.keypoints is not None
         ]
-        return torch.tensor(np.mean(shapes, axis=0)[self.points], dtype=torch.float32)
+        counts = np.isfinite(shapes).all(axis=2).sum(axis=0)[self.points]
+        if not counts.all():
+            names = [self.scheme.point_names[point] for point in np.array(self.points)[counts == 0]]
+            raise ConfigError(
+                f"{self.folder}: no training face has the points {', '.join(names[:5])}; give "
+                "dataset.points= without them"
+            )
+        mean = np.nanmean if np.isnan(shapes).any() else np.mean
+        return torch.tensor(mean(shapes, axis=0)[self.points], dtype=torch.float32)
 
     def box_prior(self) -> np.ndarray:
-        """(4,) median of the training faces' boxes relative to their points' bounding boxes."""
-        boxes = [
-            relative_box(r.bbox, bounding_box(r.keypoints))
-            for r in self.splits["train"]
-            if r.keypoints is not None
-        ]
-        return np.median(boxes, axis=0)
+        """(4,) median of the training faces' boxes relative to their points' bounding boxes.
+
+        The identity if no face has three points apart, so that points say nothing about boxes.
+        """
+        boxes = []
+        for record in self.splits["train"]:
+            points = record.keypoints
+            if points is not None and np.isfinite(points).all(axis=1).sum() >= 3:
+                extent = bounding_box(points)
+                if (extent[2:] > extent[:2]).all():
+                    boxes.append(relative_box(record.bbox, extent))
+        return np.median(boxes, axis=0) if boxes else np.array([0.0, 0.0, 1.0, 1.0])
+
+    @cached_property
+    def has_missing(self) -> bool:
+        """Whether a face of any split lacks a point."""
+        return any(
+            record.keypoints is not None and bool(np.isnan(record.keypoints).any())
+            for records in self.splits.values()
+            for record in records
+        )
 
     def fingerprint(self) -> str:
         """SHA-256 over names, boxes, points and image file sizes of all splits."""

@@ -35,10 +35,10 @@ class KeypointDataset(Dataset):
     A batch (`__getitems__`) is a dict of tensors:
 
     * `image` (B, C, H, W) uint8;
-    * `keypoints` (B, K, 2) float32, normalised coordinates; absent without annotations;
+    * `keypoints` (B, K, 2) float32, normalised coordinates; nan for missing points; absent without
+      annotations;
     * `to_photo` (B, 2, 3) float32, transform from pixels of the input to pixels of the photo;
-    * `normalizer` (B,) float32, inter-ocular distance in pixels of the photo, which normalises the
-      NME; nan without annotations;
+    * `normalizer` (B,) float32, what the NME is divided by, in pixels of the photo; nan if unknown;
     * `index` (B,) int64, position in `records`.
 
     Args:
@@ -72,8 +72,8 @@ class KeypointDataset(Dataset):
         self.labelled = len(truth) == len(self.records)
         # Arrays: loader processes that touched the records would in time hold a copy of each.
         self.truth = np.array(truth, dtype=np.float32) if self.labelled else None
-        distances = [scheme.interocular_distance(p) for p in truth] if self.labelled else np.nan
-        self.normalizer = np.full(len(self.records), distances, dtype=np.float32)
+        values = [record.normalizer(scheme) for record in self.records]
+        self.normalizer = np.array(values, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -9,7 +9,8 @@ import numpy as np
 
 from facekp.core.errors import DataError
 from facekp.core.geometry import Size
-from facekp.core.image import read_image, to_channels
+from facekp.core.image import image_size, read_image, to_channels
+from facekp.core.landmarks import LandmarkScheme
 
 Splits = dict[str, list["FaceRecord"]]
 """Records by split: `train`, `val`, and perhaps `test` and `predict`."""
@@ -22,7 +23,8 @@ class FaceRecord:
     Args:
         image: path of the image.
         bbox: face box (4,) `xyxy`, see `facekp.core.geometry`.
-        keypoints: (K, 2) pixels of the image, or None if the face is not annotated.
+        keypoints: (K, 2) pixels of the image, nan for missing points; None if the face is not
+            annotated.
         name: of the entry in its data set, e.g. `01-1m` or `helen/trainset/123_1.jpg`.
         group: entries of the same person or photo share it; a split never separates them.
         subset: part of the data set that it belongs to (a folder of iBUG, a view of IMM).
@@ -38,6 +40,15 @@ class FaceRecord:
     subset: str
     origin: tuple[Path, int | None]
     size: Size | None = None
+
+    def normalizer(self, scheme: LandmarkScheme) -> float:
+        """What the face's NME is divided by, in pixels; nan if unknown."""
+        if self.keypoints is None:
+            return float("nan")
+        size = self.size
+        if size is None:
+            size = image_size(self.image) if scheme.normalizer.name == "image" else (0, 0)
+        return scheme.normalizer.value(np.asarray(self.keypoints, float), self.bbox, size)
 
     def load(self, channels: int) -> np.ndarray:
         """The image, (H, W) uint8 for one channel or (H, W, 3) RGB.

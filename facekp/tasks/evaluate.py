@@ -16,7 +16,7 @@ from facekp.core.progress import with_progress
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord
 from facekp.inference.predictor import Predictor
-from facekp.metrics import face_errors, format_metric, summarize
+from facekp.metrics import face_errors, format_metric, nme_column, summarize
 from facekp.tasks.common import load_training_data, output_folder
 from facekp.visualization import charts
 
@@ -102,8 +102,9 @@ def _write(
     errors["network"].to_csv(folder / "errors.csv", index=False)
     metrics.to_csv(folder / "metrics.csv", index=False)
     (folder / "metrics.json").write_text(json.dumps(metrics.to_dict("records"), indent=2))
-    by_predictor = {name: frame["nme_interocular"].to_numpy() for name, frame in errors.items()}
-    chart, curve = charts.error_curves(by_predictor, threshold)
+    column = nme_column(errors["network"])
+    by_predictor = {name: frame[column].to_numpy() for name, frame in errors.items()}
+    chart, curve = charts.error_curves(by_predictor, threshold, column.removeprefix("nme_"))
     curve.to_csv(folder / "curve.csv", index=False)
     charts.save_chart(chart, folder / "curve.png")
 

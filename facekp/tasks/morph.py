@@ -254,10 +254,18 @@ def _photos_with_faces(
             continue
         if points is None:
             print(f"skipped: {file}: no face found")
-        elif not scheme.interocular_distance(points) > 0:
+        elif not _can_be_aligned(points, scheme):
             print(f"skipped: {file}: the outer eye corners coincide")
         else:
             yield PhotoWithFace(file, image.shape[:2], points)
+
+
+def _can_be_aligned(points: np.ndarray, scheme: LandmarkScheme) -> bool:
+    try:
+        alignment_transform(points, scheme, (100, 100))
+    except ValueError:
+        return False
+    return True
 
 
 def _predicted(predictor: Predictor, face: str) -> FindPoints:

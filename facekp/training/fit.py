@@ -19,7 +19,7 @@ from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.files import make_folder
 from facekp.core.version import __version__
 from facekp.data.datamodule import FaceDataModule
-from facekp.metrics import metric_names
+from facekp.metrics import KeypointMetrics, metric_names
 from facekp.training.callbacks.checkpoint import RunCheckpoint
 from facekp.training.callbacks.history import History
 from facekp.training.memory import check_memory, is_oom, out_of_memory_error
@@ -74,7 +74,7 @@ def fit(
         FacekpError: no validation took place, the metric was NaN in every epoch, or a loader
             process died.
     """
-    choices = monitorable(module.val_metrics.metrics[0].threshold)
+    choices = monitorable(module.val_metrics)
     if monitor not in choices:
         raise ConfigError(f"monitor={monitor}: choose one of {', '.join(choices)}")
     recorder = _find(trainer, History)
@@ -124,9 +124,10 @@ def run_callbacks(run_dir: str | Path, monitor: str) -> list[Callback]:
     ]
 
 
-def monitorable(threshold: float) -> tuple[str, ...]:
+def monitorable(metrics: KeypointMetrics) -> tuple[str, ...]:
     """Metrics that can choose the best epoch: those that are better when lower."""
-    return "val/loss", *(f"val/{name}" for name in metric_names(threshold, lower_is_better=True))
+    names = metric_names(metrics.threshold, metrics.normalizer, lower_is_better=True)
+    return "val/loss", *(f"val/{name}" for name in names)
 
 
 def describe(datamodule: FaceDataModule, config: Mapping[str, Any]) -> NetworkDescription:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from facekp.core.description import DESCRIPTION_KEY, NetworkDescription
-from facekp.core.errors import ConfigError
+from facekp.core.errors import ConfigError, FacekpError
 from facekp.data.dataset import Batch
 from facekp.metrics import KeypointMetrics
 from facekp.models.base import normalize_images
@@ -48,18 +48,63 @@ class KeypointModule(L.LightningModule):
         self.loss = loss
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.description = description
-        self.val_metrics, self.test_metrics = KeypointMetrics(threshold), KeypointMetrics(threshold)
+        normalizer = description.scheme.normalizer.name if description else "interocular"
+        self.has_missing = True
+        self.val_metrics = KeypointMetrics(threshold, normalizer)
+        self.test_metrics = KeypointMetrics(threshold, normalizer)
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 images (B, C, H, W) to normalised keypoints (B, K, 2) float32."""
         return self.network(normalize_images(images)).float()
 
+    def setup(self, stage: str) -> None:
+        """Mask missing points only where there are any: complete labels need no mask."""
+        self.has_missing = getattr(self.trainer, "datamodule").has_missing  # noqa: B009
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of a batch."""
-        loss = self.loss(self(batch["image"]), batch["keypoints"])
+        loss = self.loss_of(self(batch["image"]), batch["keypoints"])
+        self._check_finite(loss, batch)
         self.loss_sum += len(batch["image"]) * loss.detach()
         self.faces += len(batch["image"])
         return loss
+
+    def loss_of(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Loss over the annotated points of a batch.
+
+        Args:
+            predicted: (B, K, 2) normalised coordinates.
+            target: (B, K, 2) normalised coordinates, nan for missing points.
+        """
+        if not self.has_missing:
+            return self.loss(predicted, target)
+        present = target.isfinite().all(dim=-1)
+        if not present.any():
+            return 0 * predicted.sum()
+        return self.loss(predicted[present][None], target[present][None])
+
+    def _check_finite(self, loss: Tensor, batch: Batch) -> None:
+        """End the run at once if the loss is not a number.
+
+        On a GPU it is checked once in 50 steps, as each check waits for the device.
+        """
+        if (self.device.type != "cpu" and self.global_step % 50) or bool(loss.isfinite()):
+            return
+        at = f"epoch {self.current_epoch + 1}, step {self.global_step}{self._where(batch)}"
+        raise FacekpError(
+            f"the loss is {float(loss.detach())} in {at}: lower model.optimizer.lr, or set "
+            "trainer.gradient_clip_val"
+        )
+
+    def _where(self, batch: Batch) -> str:
+        """Names of the samples whose predictions are not finite."""
+        with torch.no_grad():
+            predicted = self(batch["image"])
+        wrong = batch["index"][~predicted.isfinite().all(dim=(1, 2)).cpu()].tolist()
+        records = self.trainer.datamodule.dataset("train").records  # type: ignore[attr-defined]
+        names = ", ".join(records[index].name for index in wrong[:3])
+        faces = f"{len(wrong)} of {len(predicted)} faces"
+        return f" (predictions of {faces}, {names}, ...)" if wrong else ""
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Log the mean loss after the epoch's last batch; logging each step would be slow."""
@@ -79,7 +124,7 @@ class KeypointModule(L.LightningModule):
 
     def _evaluate(self, batch: Batch, split: str, metrics: KeypointMetrics) -> None:
         predicted, target, images = self(batch["image"]), batch["keypoints"], batch["image"]
-        loss, count = self.loss(predicted, target), len(images)
+        loss, count = self.loss_of(predicted, target), len(images)
         self.log(f"{split}/loss", loss, on_epoch=True, batch_size=count, sync_dist=True)
         size = (images.shape[-2], images.shape[-1])
         metrics.update(predicted, target, batch["to_photo"], size, batch["normalizer"])

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from facekp.core.landmarks import LandmarkScheme
-from facekp.metrics import NormalizedMeanError
+from facekp.metrics import NormalizedMeanError, nme_column, normalizer_title
 from facekp.visualization.overlay import BASELINE, INK, TRAINING, VALIDATION
 
 _STYLE: dict[Any, Any] = {
@@ -100,17 +100,21 @@ def loss_curves(history: pd.DataFrame, monitor: str) -> Figure:
 
 
 @mpl.rc_context(_STYLE)
-def error_curves(errors: Mapping[str, np.ndarray], threshold: float) -> tuple[Figure, pd.DataFrame]:
+def error_curves(
+    errors: Mapping[str, np.ndarray], threshold: float, normalizer: str = "interocular"
+) -> tuple[Figure, pd.DataFrame]:
     """Cumulative error curves up to where nearly all faces are included, as chart and as table.
 
     Args:
         errors: NME (N,) of each face by predictor; the first is emphasised.
         threshold: marked in the chart; the curve always reaches it.
+        normalizer: of the NME, for the labels.
     """
-    end = max(threshold, *(float(np.quantile(values, 0.98)) for values in errors.values()))
+    errors = {name: values[np.isfinite(values)] for name, values in errors.items()}
+    end = max(threshold, *(float(np.quantile(v, 0.98)) for v in errors.values() if len(v)))
     grid = np.linspace(0, end, 201)
     shares = {
-        name: np.sort(values).searchsorted(grid, side="right") / len(values)
+        name: np.sort(values).searchsorted(grid, side="right") / max(1, len(values))
         for name, values in errors.items()
     }
     figure = _figure(6, 3.8)
@@ -119,12 +123,12 @@ def error_curves(errors: Mapping[str, np.ndarray], threshold: float) -> tuple[Fi
     for (name, share), colour in zip(shares.items(), colours, strict=True):
         axes.plot(100 * grid, 100 * share, label=name, lw=2, color=colour)
     axes.axvline(100 * threshold, color=BASELINE, ls="--", lw=1)
-    axes.set_xlabel(f"{NormalizedMeanError.title}, %")
+    axes.set_xlabel(f"{NormalizedMeanError(threshold, normalizer).label}, %")
     axes.set_ylabel("faces with at most this error, %")
     axes.set_xlim(0, 100 * end)
     axes.set_ylim(0, 100)
     axes.legend(loc="lower right")
-    return figure, pd.DataFrame({"nme_interocular": grid, **shares})
+    return figure, pd.DataFrame({f"nme_{normalizer}": grid, **shares})
 
 
 @mpl.rc_context(_STYLE)
@@ -135,7 +139,7 @@ def errors_by_point(
 
     Args:
         mean_shape: (K, 2), x to the right, y down.
-        offsets: (N, K, 2) of predicted from annotated points, in inter-ocular distances.
+        offsets: (N, K, 2) of predicted from annotated points, over the NME's normaliser.
         points: indices of the K points in the scheme.
         scheme: of the points.
     """
@@ -143,23 +147,24 @@ def errors_by_point(
     axes = figure.subplots()
     axes.set_aspect("equal")
     axes.invert_yaxis()
+    unit = normalizer_title(scheme.normalizer.name)
     if len(points) == 1:
         x, y = 100 * offsets[:, 0].T
         axes.scatter(x, y, s=14, color=VALIDATION, alpha=0.6, lw=0)
         axes.axhline(0, color=BASELINE, lw=1)
         axes.axvline(0, color=BASELINE, lw=1)
-        axes.set_xlabel("to the right of the true point, % of the inter-ocular distance")
+        axes.set_xlabel(f"to the right of the true point, % of {unit}")
         axes.set_ylabel("below it, %")
         return figure
     at = {point: place for place, point in enumerate(points)}
     for chain in scheme.skeleton:
         line = mean_shape[[at[point] for point in chain if point in at]]
         axes.plot(*line.T, color=BASELINE, lw=1, zorder=1)
-    error = 100 * np.linalg.norm(offsets, axis=-1).mean(axis=0)
+    error = 100 * np.nanmean(np.linalg.norm(offsets, axis=-1), axis=0)
     x, y = mean_shape.T
     size = 12 + 160 * error / error.max()
     drawn = axes.scatter(x, y, c=error, s=size, cmap="viridis_r", zorder=2)
-    figure.colorbar(drawn, ax=axes, label="mean error, % of the inter-ocular distance", shrink=0.8)
+    figure.colorbar(drawn, ax=axes, label=f"mean error, % of {unit}", shrink=0.8)
     axes.axis("off")
     return figure
 
@@ -169,18 +174,18 @@ def errors_by_subset(errors: pd.DataFrame, label: str) -> Figure:
     """NME of each face by the part of the data set it belongs to, and the medians.
 
     Args:
-        errors: one row per face with `subset` and `nme_interocular`.
+        errors: one row per face with `subset` and an NME, see `face_errors`.
         label: what a subset is, for the axis.
     """
-    groups = [
-        (str(name), 100 * values) for name, values in errors.groupby("subset").nme_interocular
-    ]
+    column = nme_column(errors)
+    known = errors[errors[column].notna()]
+    groups = [(str(name), 100 * values) for name, values in known.groupby("subset")[column]]
     figure = _figure(6, 0.9 + 0.45 * len(groups))
     axes = figure.subplots()
     _strips(axes, groups, vertical=False)
     axes.invert_yaxis()
-    _logarithmic(axes, "x", errors.nme_interocular.to_numpy())
-    axes.set_xlabel(f"{NormalizedMeanError.title}, %")
+    _logarithmic(axes, "x", known[column].to_numpy())
+    axes.set_xlabel(f"NME over {normalizer_title(column.removeprefix('nme_'))}, %")
     axes.set_ylabel(label)
     return figure
 

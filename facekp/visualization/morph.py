@@ -15,7 +15,13 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
-from facekp.core.geometry import Size, compose_affine, invert_affine, transform_points
+from facekp.core.geometry import (
+    Size,
+    bounding_box,
+    compose_affine,
+    invert_affine,
+    transform_points,
+)
 from facekp.core.image import downscale, downscale_factor, source_region
 from facekp.core.landmarks import LandmarkScheme
 
@@ -47,18 +53,21 @@ class AlignedPhoto:
 def alignment_transform(
     keypoints: np.ndarray, scheme: LandmarkScheme, size: Size, zoom: float = 1.0
 ) -> np.ndarray:
-    """Similarity (2, 3) that moves a face's outer eye corners to their position in a frame.
+    """Similarity (2, 3) that moves a face's eyes to their position in a frame.
+
+    The eyes are the ends of the scheme's normalising distance; without one, the left and right
+    quarter of the points' bounding box at its middle height.
 
     Args:
         keypoints: (scheme.count, 2) pixels of the photo.
-        scheme: which of them are the eye corners.
+        scheme: which of them are the eyes.
         size: (height, width) of the frame.
         zoom: factor by which faces are enlarged.
 
     Raises:
         ValueError: both eye corners coincide.
     """
-    right, left = (keypoints[corner].astype(float) for corner in scheme.outer_eye_corners)
+    right, left = _ends(keypoints.astype(float), scheme)
     between = left - right
     distance = float(np.hypot(*between))
     if not distance > 1e-6:
@@ -66,6 +75,17 @@ def alignment_transform(
     cos, sin = zoom * EYE_DISTANCE * min(size) / distance * between / distance
     rotation = np.array([[cos, sin], [-sin, cos]])
     return np.column_stack([rotation, _eyes(size) - rotation @ ((right + left) / 2)])
+
+
+def _ends(keypoints: np.ndarray, scheme: LandmarkScheme) -> tuple[np.ndarray, np.ndarray]:
+    """Right and left eye (2,), or what stands for them."""
+    normalizer = scheme.normalizer
+    if normalizer.first:
+        first, second = list(normalizer.first), list(normalizer.second)
+        return keypoints[first].mean(axis=0), keypoints[second].mean(axis=0)
+    left, top, right, bottom = bounding_box(keypoints)
+    quarter, middle = (right - left) / 4, (top + bottom) / 2
+    return np.array([left + quarter, middle]), np.array([right - quarter, middle])
 
 
 def _eyes(size: Size) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from facekp.core.geometry import denormalize_points
-from facekp.core.landmarks import SCHEMES, LandmarkScheme
+from facekp.core.landmarks import LandmarkScheme, bundled_schemes
 
 Colour = tuple[int, int, int]
 
@@ -44,9 +44,9 @@ def draw_points(
 
     Args:
         image: (H, W, 3) or (H, W) uint8; not modified.
-        keypoints: (K, 2) pixels of the image.
+        keypoints: (K, 2) pixels of the image; missing (nan) ones are not drawn.
         colour: RGB.
-        scheme: draws its skeleton, too, if all its points are given.
+        scheme: draws its skeleton, too, if there is one point per landmark.
         scale: factor by which the image is enlarged first, so that points stay small.
         radius: of a point in pixels of the result; None: in proportion to the image.
 
@@ -65,10 +65,11 @@ def draw_points(
         share = 130 if len(points) > 5 else 65
         radius = float(np.clip(min(canvas.shape[:2]) / share, 1.0, 6.0))
     if scheme is not None and len(points) == scheme.count:
+        width = max(1, round(radius / 2))
         for chain in scheme.skeleton:
-            line = np.round(points[list(chain)] * 2**_SHIFT).astype(np.int32)
-            width = max(1, round(radius / 2))
-            cv2.polylines(canvas, [line], False, colour, width, cv2.LINE_AA, _SHIFT)
+            for line in _present_runs(points[list(chain)]):
+                fixed = np.round(line * 2**_SHIFT).astype(np.int32)
+                cv2.polylines(canvas, [fixed], False, colour, width, cv2.LINE_AA, _SHIFT)
     for x, y in points:
         if np.isfinite([x, y]).all() and max(abs(x), abs(y)) < 1e5:
             at = (round(x * 2**_SHIFT), round(y * 2**_SHIFT))
@@ -113,12 +114,30 @@ def draw_faces(
     """
     for face in faces:
         points = np.asarray(face.keypoints)
-        known = [s for s in SCHEMES.values() if s.count == len(points)]
-        side = np.ptp(points, axis=0).max()
-        radius = float(np.clip(side / 110, 0.7, 8.0))
+        known = [s for s in bundled_schemes().values() if s.count == len(points)]
+        radius = point_radius(points, image.shape[:2])
         skeleton = scheme or (known[0] if known else None)
         image = draw_points(image, points, scheme=skeleton, radius=radius)
     return image
+
+
+def point_radius(points: np.ndarray, size: tuple[int, int]) -> float:
+    """Radius in pixels of the points (K, 2) of a face on a photo of `size` (height, width).
+
+    In proportion to the face; of few points, whose extent says little, to the photo.
+    """
+    extent = float(np.nanmax(np.ptp(points[np.isfinite(points).all(axis=1)], axis=0), initial=0))
+    if len(points) <= 5:
+        return float(np.clip(min(size) / 90, 2.0, 12.0))
+    return float(np.clip(extent / 110, 0.7, 8.0))
+
+
+def _present_runs(line: np.ndarray) -> list[np.ndarray]:
+    """The parts of a line (N, 2) without missing or absurdly distant points."""
+    present = np.isfinite(line).all(axis=1) & (np.abs(np.nan_to_num(line)) < 1e5).all(axis=1)
+    breaks = np.flatnonzero(np.diff(present.astype(int))) + 1
+    runs = np.split(np.arange(len(line)), breaks)
+    return [line[run] for run in runs if len(run) > 1 and present[run[0]]]
 
 
 def draw_box(image: np.ndarray, box: np.ndarray, colour: Colour = BOX) -> np.ndarray:

@@ -13,17 +13,15 @@ import torch
 
 from facekp.core.crop import Crop
 from facekp.core.description import NetworkDescription
-from facekp.core.landmarks import IBUG68, LandmarkScheme
+from facekp.core.landmarks import IBUG68, LandmarkScheme, Normalizer
 from facekp.inference.predictor import Predictor
 
 FIVE = LandmarkScheme(
     name="five",
-    count=5,
+    point_names=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
     parts={"right_eye": (0,), "left_eye": (1,), "nose": (2,), "mouth": (3, 4)},
-    closed=frozenset(),
     flip_pairs=((0, 1), (3, 4)),
-    outer_eye_corners=(0, 1),
-    nose=2,
+    normalizer=Normalizer("interocular", (0,), (1,)),
 )
 
 
@@ -44,6 +42,15 @@ def test_a_description_is_stored_whole() -> None:
     assert (after.points, after.crop, after.seed) == (before.points, before.crop, 3)
     np.testing.assert_array_equal(after.mean_shape, before.mean_shape)
     assert after.to_dict() == before.to_dict()
+
+
+def test_the_second_format_is_read() -> None:
+    entry = describe(scheme=IBUG68, points=tuple(range(5))).to_dict()
+    scheme = entry["scheme"]
+    for key in ("names", "skeleton", "normalizer"):
+        del scheme[key]
+    scheme |= {"count": 68, "outer_eye_corners": [36, 45], "nose": 30}
+    assert NetworkDescription.from_dict(entry | {"format": 2}).scheme == IBUG68
 
 
 def test_the_first_format_is_read() -> None:

@@ -8,11 +8,12 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from facekp.core.errors import ConfigError
 from facekp.core.geometry import (
     crop_transform,
     is_reflection,
 )
-from facekp.core.landmarks import IBUG68
+from facekp.core.landmarks import IBUG68, LandmarkScheme
 from facekp.data.augmentation import Augmentation
 from tests.conftest import ROOT
 from tests.helpers import blobs, centre_of
@@ -81,6 +82,26 @@ def test_rotation_twice_is_no_mirror() -> None:
     photo = np.zeros((180, 180), np.uint8)
     _, moved, _ = augment(photo, points, np.eye(2, 3), (180, 180), IBUG68, (0, 0, 0))
     np.testing.assert_allclose(moved, points, atol=1e-3)
+
+
+def test_missing_points_stay_missing_and_are_exchanged() -> None:
+    points = np.random.default_rng(1).uniform(60, 120, (68, 2))
+    points[36] = np.nan  # the right eye's outer corner
+    photo = np.full((180, 180), 90, np.uint8)
+    frame = (np.eye(2, 3), (180, 180), IBUG68, (0, 0, 0))
+    for transforms in ([A.HorizontalFlip(p=1)], [A.NoOp(), A.HorizontalFlip(p=1)]):
+        _, moved, _ = Augmentation(transforms)(photo, points, *frame)
+        assert np.flatnonzero(np.isnan(moved).any(axis=1)).tolist() == [45]
+
+
+def test_points_without_flip_pairs_are_not_mirrored() -> None:
+    scheme = LandmarkScheme("paw", ("wrist", "toe"))
+    points, photo = np.array([[10.0, 10], [20, 30]]), np.zeros((50, 50), np.uint8)
+    frame = (np.eye(2, 3), (50, 50), scheme, (0, 0, 0))
+    with pytest.raises(ConfigError, match="landmarks paw have no flip pairs"):
+        Augmentation([A.HorizontalFlip(p=1)])(photo, points, *frame)
+    _, moved, _ = Augmentation([A.Affine(rotate=(5, 5), p=1)])(photo, points, *frame)
+    assert np.isfinite(moved).all()
 
 
 def test_no_point_is_dropped() -> None:

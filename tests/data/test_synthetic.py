@@ -26,12 +26,12 @@ from facekp.data.synthetic import (
 def test_drawn_face_is_symmetric_under_partners(draw: Callable) -> None:
     _, points = draw()
     scheme = IMM58 if len(points) == 58 else IBUG68
-    right, left = scheme.outer_eye_corners
+    (right,), (left,) = scheme.normalizer.first, scheme.normalizer.second
     assert points[right, 0] < points[left, 0]
     mirrored = points[scheme.flip_indices] * (-1, 1)
     fit = np.linalg.lstsq(np.column_stack([mirrored, np.ones(len(points))]), points, rcond=None)[0]
     residual = points - np.column_stack([mirrored, np.ones(len(points))]) @ fit
-    assert np.abs(residual).mean() < 0.08 * scheme.interocular_distance(points)
+    assert np.abs(residual).mean() < 0.08 * scheme.normalizer.distance(points)
 
 
 def test_drawn_sets_are_the_same_for_the_same_seed(tmp_path: Path) -> None:

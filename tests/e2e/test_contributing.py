@@ -79,7 +79,7 @@ def test_a_metric_is_a_class_and_an_entry(folder: Path, monkeypatch: pytest.Monk
     to_photo = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]])
     seen.update(predicted, target, to_photo, (50, 100), torch.tensor([40.0]))
     assert seen.compute()["rms_px"].item() == pytest.approx(8**0.5)  # 4 px twice, 0 twice
-    assert "rms_px" in metrics.metric_names(0.08, lower_is_better=True)
+    assert "rms_px" in metrics.metric_names(0.08, "interocular", lower_is_better=True)
     assert metrics.format_metric("val/rms_px", 4.0) == "4.00 px"
     truth = np.random.default_rng(0).uniform(0, 99, (68, 2))
     face = FaceRecord(Path("a"), np.zeros(4), truth, "a", "a", "a", (Path("a"), None))

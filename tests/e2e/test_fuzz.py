@@ -199,7 +199,7 @@ def checkpoint() -> dict[str, Any]:
     return {
         "state_dict": {f"network.{name}": value for name, value in network.state_dict().items()},
         "facekp": {
-            "format": 2,
+            "format": 3,
             "scheme": IBUG68.to_dict(),
             "points": list(range(68)),
             "box_source": "dlib",

@@ -44,7 +44,8 @@ class History(Callback):
         parts = ("model", "dataset", "trainer", "seed")
         settings = flatten({key: description.config.get(key) for key in parts})
         for board in tensorboards(trainer):
-            metrics = dict.fromkeys(("val/mse", "val/mae_px", "val/nme_interocular"), 0)
+            nme = f"val/nme_{description.scheme.normalizer.name}"
+            metrics = dict.fromkeys(("val/mse", "val/mae_px", nme), 0)
             for summary in hparams(settings, metrics):
                 board._get_file_writer().add_summary(summary)
 

@@ -25,6 +25,7 @@ from facekp.metrics import (
     METRICS,
     face_errors,
     format_metric,
+    nme_column,
     normalized_offsets,
     summarize,
 )
@@ -92,7 +93,7 @@ class SplitPredictions:
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """(N, K, 2) predicted from annotated points, in inter-ocular distances."""
+        """(N, K, 2) predicted from annotated points, over the NME's normaliser."""
         dataset = self.dataset
         return normalized_offsets(dataset.records, self.found, dataset.points, dataset.scheme)
 
@@ -214,9 +215,9 @@ def best_epoch(history: pd.DataFrame, monitor: str) -> int:
 
 def _cards(run: FinishedRun, network: nn.Module) -> dict[str, str]:
     """The most important figures by their titles."""
-    threshold = run.predictions.threshold
+    threshold, normalizer = run.predictions.threshold, run.description.scheme.normalizer.name
     values = dict(summarize(run.predictions.errors, threshold).iloc[0])
-    shown = [metric(threshold) for metric in METRICS]
+    shown = [metric(threshold, normalizer) for metric in METRICS]
     values |= {m.name: run.results[f"val/{m.name}"] for m in shown if m.of_input}
     cards = {metric.label: metric.format(values[metric.name]) for metric in shown}
     return cards | {"parameters": f"{sum(p.numel() for p in network.parameters()):,}"}
@@ -256,14 +257,15 @@ def figures_section(predictions: SplitPredictions) -> Section:
 def faces_section(predictions: SplitPredictions, gallery: Gallery) -> Section:
     """The best, the worst and randomly chosen faces."""
     errors, scheme = predictions.errors, predictions.dataset.scheme
+    nme = errors[nme_column(errors)].to_numpy()
 
     def face(index: int) -> np.ndarray:
         layers = [(predictions.truth[index], TRUTH), (predictions.predicted[index], PREDICTION)]
         picture = draw_crop(predictions.crops[index], layers, scheme)
         name = Path(errors.image[index]).stem
-        return caption(picture, f"{name[-22:]}  {100 * errors.nme_interocular[index]:.1f} %")
+        return caption(picture, f"{name[-22:]}  {100 * nme[index]:.1f} %")
 
-    order = np.argsort(errors.nme_interocular.to_numpy())
+    order = np.argsort(nme)[: np.isfinite(nme).sum()]
     shuffled = np.random.default_rng(0).permutation(len(order))
     parts = []
     for name, chosen, text in (
@@ -279,12 +281,13 @@ def faces_section(predictions: SplitPredictions, gallery: Gallery) -> Section:
 
 def errors_section(predictions: SplitPredictions, subset_label: str, gallery: Gallery) -> Section:
     """Cumulative error curve, errors by point and by part of the data set."""
-    dataset = predictions.dataset
+    dataset, column = predictions.dataset, nme_column(predictions.errors)
     by_predictor = {
-        "network": predictions.errors.nme_interocular.to_numpy(),
-        "mean shape": predictions.baseline_errors.nme_interocular.to_numpy(),
+        "network": predictions.errors[column].to_numpy(),
+        "mean shape": predictions.baseline_errors[column].to_numpy(),
     }
-    curve, _ = charts.error_curves(by_predictor, predictions.threshold)
+    threshold, normalizer = predictions.threshold, dataset.scheme.normalizer.name
+    curve, _ = charts.error_curves(by_predictor, threshold, normalizer)
     by_point = charts.errors_by_point(
         predictions.mean_shape_in_photo, predictions.offsets, dataset.points, dataset.scheme
     )
@@ -329,7 +332,8 @@ def network_sections(
 ) -> list[Section]:
     """Layers, filters and feature maps."""
     errors = predictions.errors
-    middle = int(errors.nme_interocular.argsort()[len(errors) // 2])
+    nme = errors[nme_column(errors)].to_numpy()
+    middle = int(np.argsort(nme)[len(errors) // 2])
     crop = predictions.crops[middle]
     device = next(network.parameters()).device
     images = normalize_images(torch.from_numpy(crop[None])).to(device)
