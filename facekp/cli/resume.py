@@ -44,11 +44,8 @@ def _recorded_overrides(path: Path, *keys: str) -> list[str]:
         if not isinstance(found, list) or not all(isinstance(x, str) for x in found):
             raise ValueError(found)
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        problem, remedy = (
-            "does not record the command line",
-            "start the run again by its own command",
-        )
-        raise DataError(path, problem, remedy) from error
+        remedy = "start the run again by its own command"
+        raise DataError(path, "does not record the command line", remedy) from error
     return found
 
 

@@ -7,7 +7,7 @@ picture. Bundled schemes are the files in `conf/landmarks/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -51,8 +51,13 @@ class Normalizer:
 
     def distance(self, keypoints: np.ndarray) -> np.ndarray:
         """Distance (...) of both ends in points (..., count, 2), in their unit; nan if unknown."""
-        ends = [keypoints[..., list(end), :].mean(axis=-2) for end in (self.first, self.second)]
-        return np.linalg.norm(ends[0] - ends[1], axis=-1)
+        first, second = self.ends(keypoints)
+        return np.linalg.norm(first - second, axis=-1)
+
+    def ends(self, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both ends (..., 2) of the distance in points (..., count, 2)."""
+        first, second = list(self.first), list(self.second)
+        return keypoints[..., first, :].mean(axis=-2), keypoints[..., second, :].mean(axis=-2)
 
     def value(self, keypoints: np.ndarray, bbox: np.ndarray, size: Size) -> float:
         """The normaliser of a face in pixels; nan if one of its points is missing.
@@ -236,22 +241,6 @@ def flip_pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...] | No
                 raise ValueError(f"no counterpart on the other side: {', '.join(alone)}")
             return tuple((keys[key], others[key]) for key in keys)
     return None
-
-
-def scheme_of_names(name: str, names: Iterable[str]) -> LandmarkScheme:
-    """A scheme of which only the names are known: flip pairs from the names, the box as normaliser.
-
-    A bundled scheme with the same names is returned instead.
-    """
-    names = tuple(names)
-    for known in bundled_schemes().values():
-        if known.point_names == names and not names[0].isdecimal():
-            return known
-    try:
-        pairs = flip_pairs_by_name(names)
-    except ValueError:
-        pairs = None
-    return LandmarkScheme(name=name, point_names=names, flip_pairs=pairs)
 
 
 def read_scheme(path: str | Path) -> LandmarkScheme:

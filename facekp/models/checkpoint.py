@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ from facekp.models.factory import build_network
 
 MAX_NODES = 100_000
 """Of a description: nested lists can be far larger than the file that holds them."""
-_NUMBERS = (
-    *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.bool),
-    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
-)
+_NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
+_PLUGIN_NUMBERS = (*_NUMBERS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32)
+_NOT_OURS = "a checkpoint, but not one of facekp"
 _REMEDY = "give a best.ckpt or last.ckpt that train.py wrote"
 
 
@@ -32,7 +31,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], NetworkDescriptio
 
     Raises:
         DataError: a missing file, not a checkpoint of facekp, an invalid description, or weights
-            that contain NaN.
+            that contain NaN or infinite values (masks of a plugin's network may be infinite).
     """
     path = resolve_checkpoint(path)
     try:
@@ -50,13 +49,9 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], NetworkDescriptio
     parts = [config.get(part) for part in ("model", "dataset")] if isinstance(config, dict) else []
     weights: Any = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     has_parts = parts and all(isinstance(part, dict) for part in (*parts, weights))
-    if not has_parts or not _is_plain(entry) or not all(map(_is_weight, weights.values())):
-        raise DataError(path, "a checkpoint, but not one of facekp", _REMEDY)
-    if _bytes_to_build(entry["config"]["model"], weights) > path.stat().st_size:
-        raise DataError(path, "more weights than the file holds", _REMEDY)
-    if any(value.isnan().any() for value in weights.values()):  # a mask may hold -inf
-        remedy = "take an earlier one, or train again with a lower model.optimizer.lr"
-        raise DataError(path, "its weights contain NaN", remedy)
+    if not has_parts or not _is_plain(entry):
+        raise DataError(path, _NOT_OURS, _REMEDY)
+    _check_weights(path, weights, _is_of_plugin(entry["config"]["model"]))
     try:
         return checkpoint, NetworkDescription.from_dict(entry)
     except ValueError as error:
@@ -116,21 +111,33 @@ def _is_of_plugin(model: Mapping[str, Any]) -> bool:
     return not str(model.get("_target_")).startswith("facekp.")
 
 
-def _bytes_to_build(model: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> int:
+def _check_weights(path: Path, weights: Mapping[str, Any], plugin: bool) -> None:
+    """Check a checkpoint's weights; a plugin's network may also have masks and tied weights."""
+    dtypes = _PLUGIN_NUMBERS if plugin else _NUMBERS
+    if not all(_is_weight(value, dtypes) for value in weights.values()):
+        raise DataError(path, _NOT_OURS, _REMEDY)
+    if _bytes_to_build(weights, plugin) > path.stat().st_size:
+        raise DataError(path, "more weights than the file holds", _REMEDY)
+    if any((w.isnan() if plugin else ~w.isfinite()).any() for w in weights.values()):
+        remedy = "take an earlier one, or train again with a lower model.optimizer.lr"
+        raise DataError(path, "its weights contain NaN or infinite values", remedy)
+
+
+def _bytes_to_build(weights: Mapping[str, torch.Tensor], plugin: bool) -> int:
     """Memory of the weights. Tied ones count once, but only plugins have them."""
-    if not _is_of_plugin(model):
+    if not plugin:
         return sum(value.nbytes for value in weights.values())
     return sum({value.data_ptr(): value.nbytes for value in weights.values()}.values())
 
 
-def _is_weight(value: object) -> bool:
+def _is_weight(value: object, dtypes: Sequence[torch.dtype]) -> bool:
     """Whether it is an ordinary tensor of numbers, or of counts."""
     return (
         isinstance(value, torch.Tensor)
         and value.layout == torch.strided
         and value.device.type == "cpu"
         and not value.is_quantized
-        and value.dtype in _NUMBERS
+        and value.dtype in dtypes
     )
 
 

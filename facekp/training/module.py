@@ -59,7 +59,9 @@ class KeypointModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Mask missing points only where there are any: complete labels need no mask."""
-        self.has_missing = getattr(self.trainer, "datamodule").has_missing  # noqa: B009
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None:  # else of the user's own loaders nothing is known
+            self.has_missing = datamodule.has_missing
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of a batch."""

@@ -79,10 +79,8 @@ def alignment_transform(
 
 def _ends(keypoints: np.ndarray, scheme: LandmarkScheme) -> tuple[np.ndarray, np.ndarray]:
     """Right and left eye (2,), or what stands for them."""
-    normalizer = scheme.normalizer
-    if normalizer.first:
-        first, second = list(normalizer.first), list(normalizer.second)
-        return keypoints[first].mean(axis=0), keypoints[second].mean(axis=0)
+    if scheme.normalizer.first:
+        return scheme.normalizer.ends(keypoints)
     left, top, right, bottom = bounding_box(keypoints)
     quarter, middle = (right - left) / 4, (top + bottom) / 2
     return np.array([left + quarter, middle]), np.array([right - quarter, middle])

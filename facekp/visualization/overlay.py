@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from facekp.core.geometry import denormalize_points
+from facekp.core.geometry import bounding_box, denormalize_points
 from facekp.core.landmarks import LandmarkScheme, bundled_schemes
 
 Colour = tuple[int, int, int]
@@ -126,10 +126,10 @@ def point_radius(points: np.ndarray, size: tuple[int, int]) -> float:
 
     In proportion to the face; of few points, whose extent says little, to the photo.
     """
-    extent = float(np.nanmax(np.ptp(points[np.isfinite(points).all(axis=1)], axis=0), initial=0))
     if len(points) <= 5:
         return float(np.clip(min(size) / 90, 2.0, 12.0))
-    return float(np.clip(extent / 110, 0.7, 8.0))
+    left, top, right, bottom = bounding_box(points)
+    return float(np.clip(max(right - left, bottom - top) / 110, 0.7, 8.0))
 
 
 def _present_runs(line: np.ndarray) -> list[np.ndarray]:

@@ -35,6 +35,11 @@ from tests.conftest import composed
         (lambda c: c["facekp"]["scheme"].update(count=10**9), "a scheme of 1000000000 points"),
         (lambda c: c["facekp"]["scheme"]["flip_pairs"].append([0, 5]), "flip pairs"),
         (lambda c: c["state_dict"]["network.head.0.weight"].fill_(float("nan")), "contain NaN"),
+        (lambda c: c["state_dict"]["network.head.0.weight"].fill_(-torch.inf), "infinite values"),
+        (
+            lambda c: c["state_dict"].update({"network.a": torch.ones(2).bool()}),
+            "not one of facekp",
+        ),
         (
             lambda c: c["state_dict"]["network.head.0.weight"].fill_(1e38),
             "output is not the points",
