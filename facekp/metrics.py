@@ -311,6 +311,21 @@ class AnnotatedFace(Protocol):
     def keypoints(self) -> np.ndarray | None:
         """(scheme.count, 2) pixels of the photo; nan for missing points."""
 
+    @property
+    def occluded(self) -> np.ndarray | None:
+        """(scheme.count,) bool, annotated but hidden points; None if unknown."""
+
+
+def _occluded(faces: Sequence[AnnotatedFace]) -> np.ndarray:
+    """Which points of faces are occluded, (N, scheme.count); of faces that do not say: none."""
+    return np.stack(
+        [
+            face.occluded if face.occluded is not None else np.zeros(len(face.keypoints), bool)
+            for face in faces
+            if face.keypoints is not None
+        ]
+    )
+
 
 def _truth(faces: Sequence[AnnotatedFace]) -> np.ndarray:
     """All points (N, scheme.count, 2) of faces that have them."""
@@ -344,6 +359,8 @@ def face_errors(
 ) -> pd.DataFrame:
     """One row per face: `image`, `subset`, metrics such as `mae_px`, and the NME of each region.
 
+    Where occluded points are known, also the NME of visible and of occluded ones.
+
     Its arguments are those of `normalized_offsets`, and the metrics' threshold.
     """
     offsets = normalized_offsets(faces, found, points, scheme)
@@ -355,6 +372,10 @@ def face_errors(
     }
     for metric in _face_metrics(threshold, scheme.normalizer.name):
         columns[metric.name] = metric.values(errors)
+    if any(face.occluded is not None for face in faces):
+        hidden = _occluded(faces)[:, points]
+        for name, mask in (("visible", ~hidden), ("occluded", hidden)):
+            columns[f"nme_{name}"] = nme(np.where(mask[..., None], offsets, np.nan), 1.0)
     for region, members in scheme.regions.items():
         chosen = [at for at, point in enumerate(points) if point in members]
         if chosen:

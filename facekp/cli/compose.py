@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -11,6 +13,17 @@ from facekp.cli.config import register_resolvers
 from facekp.cli.hydra_errors import one_line_message
 from facekp.core.conf import CONF
 from facekp.core.errors import ConfigError
+
+DEFAULT_EXPERIMENTS = {"dataset=annotations": "experiment=annotations"}
+"""Recipes that a data set brings, unless an experiment is named."""
+
+
+def with_default_experiment(arguments: Sequence[str]) -> list[str]:
+    """Arguments of `train.py`, with the experiment of the chosen data set if none is named."""
+    if any(argument.startswith(("experiment=", "~experiment")) for argument in arguments):
+        return list(arguments)
+    added = [experiment for data, experiment in DEFAULT_EXPERIMENTS.items() if data in arguments]
+    return [*added, *arguments]
 
 
 def compose(*overrides: str, config_name: str = "config") -> DictConfig:
@@ -27,6 +40,8 @@ def compose(*overrides: str, config_name: str = "config") -> DictConfig:
         ConfigError: an argument that cannot be used.
     """
     register_resolvers()
+    if config_name == "config":
+        overrides = tuple(with_default_experiment(overrides))
     before = GlobalHydra.instance().hydra  # of a program or notebook that uses Hydra itself
     GlobalHydra.instance().clear()
     try:

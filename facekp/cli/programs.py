@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig, open_dict
 
+from facekp.cli.compose import with_default_experiment
 from facekp.cli.config import register_resolvers
 from facekp.cli.hydra_errors import one_line_errors, readable_errors, report_hydra_errors
 from facekp.cli.resume import command, expand_resume
@@ -91,7 +92,7 @@ def train_main() -> None:
     """Entry point of `train.py` and `facekp-train`."""
     _find_plugins_here()
     with one_line_errors():
-        sys.argv[1:] = expand_resume(sys.argv[1:])
+        sys.argv[1:] = with_default_experiment(expand_resume(sys.argv[1:]))
     with report_hydra_errors("config"):
         _train()
 

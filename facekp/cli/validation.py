@@ -72,6 +72,7 @@ _RULES = {
     "dataset.points": _integers_like("[36,45]"),
     "dataset.val_people": _integers_like("[33,34]"),
     "dataset.val_fraction": _ABOVE_0,
+    "dataset.test_fraction": _FROM_0,
     "dataset.box_scale": _ABOVE_0,
     "dataset.square": _BOOLEAN,
     "dataset.download": _BOOLEAN,
@@ -122,6 +123,8 @@ def validate_config(cfg: DictConfig) -> None:
         raise ConfigError(f"trainer.precision={precision}: choose one of {', '.join(precisions)}")
     _check_devices(cfg)
     _check_weights(cfg)
+    if "train" in cfg.dataset and not cfg.dataset.train:
+        raise ConfigError("dataset.train= is missing: give a file or folder of annotations")
     target = str(cfg.dataset.get("_target_"))
     info = DATASETS.get(target.rpartition(".")[2]) if target.startswith("facekp.") else None
     if info and not cfg.dataset.download:

@@ -62,6 +62,19 @@ def read_small_text(path: Path) -> str:
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
 
 
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder; False also for a name that none can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; False also for a name that none can have."""
+    return exists(path) and path.is_file()
+
+
 def make_folder(folder: Path) -> Path:
     """Create a folder and its parents if missing.
 

@@ -13,6 +13,8 @@ Conventions, everywhere in facekp:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -63,6 +65,37 @@ def apply_box_prior(reference: np.ndarray, prior: np.ndarray) -> np.ndarray:
     side = (reference[2:] - reference[:2]).mean()
     centre = (reference[:2] + reference[2:]) / 2 + side * prior[:2]
     return np.concatenate([centre - side * prior[2:] / 2, centre + side * prior[2:] / 2])
+
+
+def box_prior(faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(4,) median of faces' boxes relative to the bounding boxes of their points.
+
+    The identity if no face has three points apart, so that points say nothing about boxes.
+
+    Args:
+        faces: a box (4,) and points (K, 2), nan for missing ones, of each face.
+    """
+    return _median_of_relative(faces, of_points=False)
+
+
+def points_prior(faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(4,) median of the bounding boxes of faces' points relative to their boxes.
+
+    See `box_prior`, of which it is the counterpart.
+    """
+    return _median_of_relative(faces, of_points=True)
+
+
+def _median_of_relative(
+    faces: Iterable[tuple[np.ndarray, np.ndarray]], of_points: bool
+) -> np.ndarray:
+    found = []
+    for box, points in faces:
+        if np.isfinite(points).all(axis=1).sum() >= 3:
+            extent = bounding_box(points)
+            if (extent[2:] > extent[:2]).all():
+                found.append(relative_box(*((extent, box) if of_points else (box, extent))))
+    return np.median(found, axis=0) if found else np.array([0.0, 0.0, 1.0, 1.0])
 
 
 def crop_transform(box: np.ndarray, size: Size) -> np.ndarray:

@@ -17,14 +17,22 @@ MAX_PIXELS = 120_000_000
 """Larger images are refused before decoding: a small file can unpack to gigabytes."""
 
 
-def image_size(path: str | Path) -> Size:
+def image_size(path: str | Path, *, upright: bool = False) -> Size:
     """(height, width) of an image file, from its header alone.
+
+    Args:
+        path: the file.
+        upright: after its EXIF orientation has been applied.
 
     Raises:
         DataError: a missing file, not an image, or more than `MAX_PIXELS`.
     """
     with open_image(path) as image:
-        return image.height, image.width
+        height, width, stored = image.height, image.width, image.format != "TIFF"
+    # Pillow transposes a TIFF as it opens it.
+    if upright and stored and abs(exif_transform(path)[0, 1]) == 1:
+        return width, height
+    return height, width
 
 
 def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:

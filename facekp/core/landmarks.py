@@ -152,6 +152,40 @@ class LandmarkScheme:
             joined[key] = joined.get(key, ()) + points
         return joined
 
+    def subset(self, points: Sequence[int]) -> LandmarkScheme:
+        """The scheme of some of the points, in their order.
+
+        Parts and skeleton keep what remains of them. Flip pairs are unknown if a counterpart is
+        missing; without a point of the normaliser, the normaliser is the box.
+        """
+        if list(points) == list(range(self.count)):
+            return self
+        place = {point: at for at, point in enumerate(points)}
+        chains = {
+            name: tuple(place[point] for point in chain if point in place)
+            for name, chain in self.parts.items()
+        }
+        edges = [tuple(place[point] for point in edge if point in place) for edge in self.edges]
+        pairs = self.flip_pairs
+        if pairs is not None:
+            kept = [pair for pair in pairs if set(pair) & place.keys()]
+            whole = all(set(pair) <= place.keys() for pair in kept)
+            pairs = tuple((place[a], place[b]) for a, b in kept) if whole else None
+        ends = self.normalizer.first, self.normalizer.second
+        normalizer = Normalizer("box")
+        if {*ends[0], *ends[1]} <= place.keys():
+            first, second = (tuple(place[point] for point in end) for end in ends)
+            normalizer = Normalizer(self.normalizer.name, first, second)
+        return LandmarkScheme(
+            name=f"{self.name}_{len(points)}",
+            point_names=tuple(self.point_names[point] for point in points),
+            parts={name: chain for name, chain in chains.items() if chain},
+            closed=frozenset(name for name in self.closed if len(chains[name]) > 2),
+            edges=tuple(edge for edge in edges if len(edge) > 1),
+            flip_pairs=pairs,
+            normalizer=normalizer,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, as stored in checkpoints and read from `conf/landmarks/`."""
         pairs = self.flip_pairs

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.core.progress import map_in_threads
+from facekp.data.alignment import mean_shape, procrustes_align
 from facekp.data.datamodule import FaceDataModule
+from facekp.data.flip_pairs import contradicted_pairs, proposed_flip_pairs
 from facekp.data.records import FaceRecord, annotated_points
 
 FAR_POINT = 0.5
@@ -25,6 +28,8 @@ TWIN_DISTANCE = 0.05
 """Distance of points of mirrored twins, in mean sides of the box, from which it is reported."""
 ODD = 16.0
 """Distance of a point from its mean position, in median absolute deviations, to be reported."""
+MIN_FACES = 8
+"""Faces from which on shapes are compared."""
 TILE = 48
 """Side of the small pictures that are compared, in pixels."""
 
@@ -46,6 +51,51 @@ class Finding:
     other: FaceRecord | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class PointAudit:
+    """What the data says of the points themselves.
+
+    Args:
+        table: one row per point: number, name, labels, occluded, flip pair, proposed flip pair.
+        mean: (K, 2) mean shape; None if too few faces have enough points.
+        contradicted: what the mean shape says against declared flip pairs.
+        proposed: the scheme with the flip pairs that the data suggests, where none are known.
+    """
+
+    table: pd.DataFrame
+    mean: np.ndarray | None
+    contradicted: list[str]
+    proposed: LandmarkScheme | None
+
+
+def audit_points(datamodule: FaceDataModule) -> PointAudit:
+    """Labels of each point, and flip pairs compared with the mean shape."""
+    scheme = datamodule.scheme
+    every = [record for records in datamodule.splits.values() for record in records]
+    labelled = [record for record in every if record.keypoints is not None]
+    labels, occluded = np.zeros(scheme.count, int), np.zeros(scheme.count, int)
+    for record in labelled:
+        labels += np.isfinite(annotated_points(record)).all(axis=1)
+        occluded += 0 if record.occluded is None else record.occluded
+    names = np.array(scheme.point_names)
+    table = pd.DataFrame({"number": range(scheme.count), "name": names, "labels": labels})
+    if occluded.any():
+        table["occluded"] = occluded
+    usable = alignable_faces(labelled, scheme)
+    mean, contradicted, proposed = None, [], None
+    if len(usable) >= MIN_FACES:
+        mean = mean_shape(np.stack([annotated_points(r).astype(float) for r in usable]))
+        contradicted = contradicted_pairs(mean, scheme)
+        if scheme.flip_pairs is None and (pairs := proposed_flip_pairs(mean)):
+            proposed = replace(scheme, name=f"{scheme.name}_proposed", flip_pairs=pairs)
+    for title, known in (("flip pair", scheme), ("proposed flip pair", proposed)):
+        if known is not None and known.flip_pairs is not None:
+            partner = known.flip_indices
+            alone = partner == np.arange(scheme.count)
+            table[title] = np.where(alone, "", names[partner])
+    return PointAudit(table, mean, contradicted, proposed)
+
+
 def audit(datamodule: FaceDataModule) -> list[Finding]:
     """Everything suspicious in a data set that has been read, category by category."""
     splits, scheme = datamodule.splits, datamodule.scheme
@@ -56,14 +106,31 @@ def audit(datamodule: FaceDataModule) -> list[Finding]:
     findings += inconsistent_twins(labelled, datamodule)
     flat = [record for record in labelled if not _has_extent(record, scheme)]
     findings += [Finding("odd shape", record, "its points coincide") for record in flat]
-    usable = [r for r in labelled if r not in flat and np.isfinite(annotated_points(r)).all()]
-    if len(usable) >= 8:
+    usable = alignable_faces(labelled, scheme, flat)
+    if len(usable) >= MIN_FACES:
         faces = _AlignedFaces(usable, scheme)
         swapped = [*faces.swapped_sides(), *faces.other_orders()]
         known = {finding.record for finding in swapped}
         findings += [*swapped, *(f for f in faces.odd_shapes() if f.record not in known)]
         findings += faces.alike(split_of)
     return findings
+
+
+def alignable_faces(
+    records: Sequence[FaceRecord], scheme: LandmarkScheme, without: Sequence[FaceRecord] = ()
+) -> list[FaceRecord]:
+    """Faces with enough points to be aligned: half of the scheme's, at least three.
+
+    None if together they lack a point.
+    """
+    enough = [
+        record
+        for record in records
+        if record not in without
+        and np.isfinite(annotated_points(record)).all(axis=1).sum() >= max(3, scheme.count / 2)
+    ]
+    present = [np.isfinite(annotated_points(record)).all(axis=1) for record in enough]
+    return enough if enough and np.any(present, axis=0).all() else []
 
 
 def _has_extent(record: FaceRecord, scheme: LandmarkScheme) -> bool:
@@ -141,39 +208,15 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-6))
 
 
-def procrustes_align(shapes: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Align shapes (N, K, 2) to a mean shape (K, 2) by least-squares similarities, none mirrored.
-
-    S. Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    PAMI 1991.
-
-    Returns:
-        The aligned shapes (N, K, 2), and the transforms (N, 2, 3) that align them.
-    """
-    centre, middle = shapes.mean(axis=1), mean.mean(axis=0)
-    a = (shapes - centre[:, None]) @ (1, 1j)
-    b = (mean - middle) @ (1, 1j)
-    rotation = (a.conj() @ b) / np.maximum((np.abs(a) ** 2).sum(axis=1), 1e-12)
-    entries = [rotation.real, -rotation.imag, rotation.imag, rotation.real]
-    linear = np.stack(entries, axis=-1).reshape(-1, 2, 2)
-    offset = middle - np.einsum("nij,nj->ni", linear, centre)
-    transforms = np.concatenate([linear, offset[..., None]], axis=-1)
-    return np.einsum("nij,nkj->nki", linear, shapes) + offset[:, None], transforms
-
-
 class _AlignedFaces:
     """Faces aligned to their mean shape."""
 
     def __init__(self, records: list[FaceRecord], scheme: LandmarkScheme) -> None:
         self.records, self.scheme = records, scheme
         self.shapes = np.stack([annotated_points(r).astype(float) for r in records])
-        size = self.shapes.std(axis=(1, 2), keepdims=True)
-        mean = np.median((self.shapes - self.shapes.mean(axis=1, keepdims=True)) / size, axis=0)
-        for _ in range(4):
-            aligned, _ = procrustes_align(self.shapes, mean)
-            mean = np.median(aligned, axis=0)
-        mean = mean - mean.min(axis=0)
-        self.mean = (0.05 + 0.9 * mean / mean.max()) * TILE
+        mean = mean_shape(self.shapes)
+        mean = mean - np.nanmin(mean, axis=0)
+        self.mean = (0.05 + 0.9 * mean / np.nanmax(mean)) * TILE
         self.aligned, self.transforms = procrustes_align(self.shapes, self.mean)
         self.errors = np.linalg.norm(self.aligned - self.mean, axis=-1)
 
@@ -182,8 +225,8 @@ class _AlignedFaces:
         if not self.scheme.flip_pairs:
             return
         other, _ = procrustes_align(self.shapes[:, self.scheme.flip_indices], self.mean)
-        exchanged = np.linalg.norm(other - self.mean, axis=-1).mean(axis=1)
-        for index in np.flatnonzero(exchanged < self.errors.mean(axis=1)):
+        exchanged = np.nanmean(np.linalg.norm(other - self.mean, axis=-1), axis=1)
+        for index in np.flatnonzero(exchanged < np.nanmean(self.errors, axis=1)):
             yield Finding("left and right", self.records[index], "its sides are exchanged")
 
     def other_orders(self) -> Iterator[Finding]:
@@ -196,15 +239,16 @@ class _AlignedFaces:
             shifts = range(len(members)) if name in self.scheme.closed else (0,)
             orders = [np.roll(part[:, ::s], shift, axis=1) for s in (1, -1) for shift in shifts]
             best = np.min([np.linalg.norm(o - mean, axis=-1).mean(axis=1) for o in orders], axis=0)
-            for index in np.flatnonzero((best < error / 2) & (error > 3 * np.median(error))):
+            usual = np.median(error[np.isfinite(error)]) if np.isfinite(error).any() else 0.0
+            for index in np.flatnonzero((best < error / 2) & (error > 3 * usual)):
                 detail = f"{name}: its points are counted in another order"
                 yield Finding("order", self.records[index], detail)
 
     def odd_shapes(self) -> Iterator[Finding]:
         """`odd shape`: a point very far from its position on the other faces."""
-        middle = np.median(self.errors, axis=0)
-        spread = np.median(np.abs(self.errors - middle), axis=0)
-        scores = (self.errors - middle) / np.maximum(spread, 1e-6)
+        middle = np.nanmedian(self.errors, axis=0)
+        spread = np.nanmedian(np.abs(self.errors - middle), axis=0)
+        scores = np.nan_to_num((self.errors - middle) / np.maximum(spread, 1e-6))
         for index in np.argsort(-scores.max(axis=1)):
             if scores[index].max() > ODD:
                 point = scores[index].argmax()

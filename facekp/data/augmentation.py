@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 NO_FLIP_PAIRS = (
     "augmentation: it mirrors faces, but landmarks {name} have no flip pairs, so left and right "
     "points would be confused; give the scheme flip_pairs ([] if no point has a counterpart), or "
-    "take an augmentation that does not mirror, e.g. augmentation=rotate"
+    "take an augmentation that does not mirror, e.g. augmentation=wild_no_flip"
 )
 
+_MIRRORS = {"HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry"}
 # Corners of a small triangle: its orientation changes where a transform mirrors the image.
 _PROBE = np.array([[-0.1, -0.1], [0.1, -0.1], [-0.1, 0.1]])
 
@@ -42,6 +43,8 @@ class Augmentation:
 
     def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose] = ()) -> None:
         transforms = list(transforms)
+        self.mirrors = any(map(_mirrors, transforms))
+        """Whether a transform among them is known to mirror the image."""
         self.affine: list[A.Affine | A.HorizontalFlip] = []
         self.rest: A.Compose | None = None
         if not transforms:
@@ -114,6 +117,12 @@ class Augmentation:
                 raise ConfigError(NO_FLIP_PAIRS.format(name=scheme.name))
             points = points[scheme.flip_indices]
         return crop, points, matrix
+
+
+def _mirrors(transform: object) -> bool:
+    """Whether a transform, or one inside it, is a mirror of albumentations."""
+    inner = getattr(transform, "transforms", ())
+    return type(transform).__name__ in _MIRRORS or any(map(_mirrors, inner))
 
 
 def _drawn_matrix(transform: A.Affine | A.HorizontalFlip, size: Size) -> np.ndarray:

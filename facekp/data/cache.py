@@ -56,7 +56,8 @@ def _file_state(record: FaceRecord) -> bytes:
         state = (stat.st_size, stat.st_mtime_ns)
     except OSError:
         state = (-1, -1)  # decoding the file reports the problem
-    return repr((str(record.image.absolute()), state, record.size)).encode()
+    parts = (str(record.image.absolute()), state, record.size)
+    return repr((*parts, "upright") if record.upright else parts).encode()
 
 
 class DecodedImages:

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 
 from facekp.core.crop import Crop
 from facekp.core.errors import ConfigError, DataError
-from facekp.core.geometry import bounding_box, normalize_points, relative_box, transform_points
+from facekp.core.geometry import box_prior, normalize_points, transform_points
 from facekp.core.landmarks import LandmarkScheme
-from facekp.data.augmentation import Augmentation
+from facekp.data.augmentation import NO_FLIP_PAIRS, Augmentation
 from facekp.data.cache import unreadable_images
 from facekp.data.dataset import Batch, KeypointDataset
 from facekp.data.loader import ChunkedLoader, EpochSampler
@@ -64,10 +64,13 @@ class FaceDataModule(L.LightningDataModule, ABC):
         ConfigError: a setting that cannot work.
     """
 
-    scheme: ClassVar[LandmarkScheme]
-    info: ClassVar[DatasetInfo]
-    box_source: ClassVar[str]
-    """What its boxes are: `image` (all of it), or the name of the detector that made them."""
+    scheme: LandmarkScheme
+    """Of its points; of data sets that tell it themselves only once they have been read."""
+    info: ClassVar[DatasetInfo | None] = None
+    """Where it lies in `data_dir`, if it has a place of its own."""
+    box_source: str
+    """What its boxes are: `image` (all of it), the name of the detector that made them, `points`
+    (their extent), or `annotation` (drawn by hand)."""
     subset_label: ClassVar[str]
     """What a record's `subset` is, e.g. `folder`."""
 
@@ -90,7 +93,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         self.data_dir = Path(data_dir)
-        self.points = self._checked_points(points)
+        self._points = points
         if batch_size < 1:
             raise ConfigError(f"dataset.batch_size={batch_size}: at least 1 is needed")
         if channels not in (1, 3):
@@ -110,8 +113,14 @@ class FaceDataModule(L.LightningDataModule, ABC):
         """Errors of skipped entries; None if the first broken entry is to stop everything."""
         self._datasets: dict[str, KeypointDataset] = {}
 
-    def _checked_points(self, points: Sequence[int] | None) -> list[int]:
-        chosen = list(range(self.scheme.count) if points is None else points)
+    @cached_property
+    def points(self) -> list[int]:
+        """Indices in the scheme of the points that the network predicts.
+
+        Raises:
+            ConfigError: there are no such points.
+        """
+        chosen = list(range(self.scheme.count) if self._points is None else self._points)
         wrong = [point for point in chosen if not 0 <= point < self.scheme.count]
         if wrong or not chosen or len(set(chosen)) != len(chosen):
             raise ConfigError(
@@ -122,16 +131,20 @@ class FaceDataModule(L.LightningDataModule, ABC):
     @property
     def folder(self) -> Path:
         """Folder of the data set inside `data_dir`."""
-        return self.data_dir / self.info.folder_name
+        return self.data_dir / self.info.folder_name if self.info else self.data_dir
 
     @property
     def num_keypoints(self) -> int:
         """Number of points that the network predicts."""
         return len(self.points)
 
-    @abstractmethod
     def fetch(self) -> None:
-        """Download the official archive to `folder`."""
+        """Download the official archive to `folder`.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        raise ConfigError("dataset.download=true: this data set has no archive to download")
 
     @abstractmethod
     def read_splits(self) -> Splits:
@@ -174,7 +187,8 @@ class FaceDataModule(L.LightningDataModule, ABC):
         """
         if self.download and not self.folder.is_dir():
             self.fetch()
-        self.info.require(self.data_dir)
+        if self.info is not None:
+            self.info.require(self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations; images are decoded when a loader is first asked for.
@@ -189,6 +203,9 @@ class FaceDataModule(L.LightningDataModule, ABC):
         for name in ("train", "val"):
             if not self.splits.get(name):
                 raise ConfigError(self._empty_split_message(name))
+        _ = self.points  # refused here if there are no such points
+        if self.augmentation and self.augmentation.mirrors and self.scheme.flip_pairs is None:
+            raise ConfigError(NO_FLIP_PAIRS.format(name=self.scheme.name))
         log.info(self.summary())
 
     def _empty_split_message(self, split: str) -> str:
@@ -243,14 +260,11 @@ class FaceDataModule(L.LightningDataModule, ABC):
 
         The identity if no face has three points apart, so that points say nothing about boxes.
         """
-        boxes = []
-        for record in self.splits["train"]:
-            points = record.keypoints
-            if points is not None and np.isfinite(points).all(axis=1).sum() >= 3:
-                extent = bounding_box(points)
-                if (extent[2:] > extent[:2]).all():
-                    boxes.append(relative_box(record.bbox, extent))
-        return np.median(boxes, axis=0) if boxes else np.array([0.0, 0.0, 1.0, 1.0])
+        return box_prior(
+            (record.bbox, record.keypoints)
+            for record in self.splits["train"]
+            if record.keypoints is not None
+        )
 
     @cached_property
     def has_missing(self) -> bool:

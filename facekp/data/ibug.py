@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from facekp.core.errors import ConfigError, DataError, skip_or_raise
+from facekp.core.files import is_file
 from facekp.core.landmarks import IBUG68
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.download import IBUG_ARCHIVE, fetch_archive
@@ -95,7 +96,7 @@ def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[
     records = []
     for face in read_dlib_xml(xml, IBUG68.count, problems):
         image = xml.parent / face.file
-        if not _is_file(image):
+        if not is_file(image):
             remedy = "unpack the whole archive, or remove the entry"
             error = DataError(xml, f"the image {face.file} is missing", remedy, face.line)
             skip_or_raise(error, problems)
@@ -113,13 +114,6 @@ def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[
             )
         )
     return records
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 class IBUGDataModule(FaceDataModule):

@@ -30,6 +30,9 @@ class FaceRecord:
         subset: part of the data set that it belongs to (a folder of iBUG, a view of IMM).
         origin: (file, line) of the annotation, for messages.
         size: (height, width) that the image must have, if the annotation states it.
+        upright: whether points refer to the photo after its EXIF orientation has been applied.
+        occluded: (K,) bool, annotated but hidden points; None if the data set does not say.
+        tags: subsets that are evaluated apart, of which a face may be in several.
     """
 
     image: Path
@@ -40,6 +43,9 @@ class FaceRecord:
     subset: str
     origin: tuple[Path, int | None]
     size: Size | None = None
+    upright: bool = False
+    occluded: np.ndarray | None = None
+    tags: tuple[str, ...] = ()
 
     def normalizer(self, scheme: LandmarkScheme) -> float:
         """What the face's NME is divided by, in pixels; nan if unknown."""
@@ -47,7 +53,11 @@ class FaceRecord:
             return float("nan")
         size = self.size
         if size is None:
-            size = image_size(self.image) if scheme.normalizer.name == "image" else (0, 0)
+            size = (
+                image_size(self.image, upright=self.upright)
+                if scheme.normalizer.name == "image"
+                else (0, 0)
+            )
         return scheme.normalizer.value(np.asarray(self.keypoints, float), self.bbox, size)
 
     def load(self, channels: int) -> np.ndarray:
@@ -56,7 +66,7 @@ class FaceRecord:
         Raises:
             DataError: the image is missing, broken or not of the stated size.
         """
-        image = read_image(self.image)
+        image = read_image(self.image, upright=self.upright)
         if self.size is not None and image.shape[:2] != tuple(self.size):
             stated, found = (f"{size[1]}x{size[0]}" for size in (self.size, image.shape))
             path, line = self.origin

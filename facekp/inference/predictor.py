@@ -89,7 +89,8 @@ class Predictor:
         whole_image = description.box_source == WholeImage.name
         if tta_passes > 1 and (whole_image or np.ptp(description.mean_shape, axis=0).min() <= 0.05):
             raise ConfigError(
-                f"tta_passes={tta_passes}: the network's points do not determine a face box"
+                f"tta_passes={tta_passes}: the network's points do not determine a face box; give "
+                "tta_passes=1"
             )
 
     @classmethod

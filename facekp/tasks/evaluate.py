@@ -11,10 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from facekp.core.errors import ConfigError
-from facekp.core.geometry import denormalize_points, invert_affine, transform_points
+from facekp.core.geometry import (
+    apply_box_prior,
+    denormalize_points,
+    invert_affine,
+    points_prior,
+    transform_points,
+)
 from facekp.core.progress import with_progress
 from facekp.data.datamodule import FaceDataModule
-from facekp.data.records import FaceRecord
+from facekp.data.records import FaceRecord, annotated_points
 from facekp.inference.predictor import Predictor
 from facekp.metrics import face_errors, format_metric, nme_column, summarize
 from facekp.tasks.common import load_training_data, output_folder
@@ -22,20 +28,26 @@ from facekp.visualization import charts
 
 
 def evaluate(
-    predictor: Predictor, data_dir: str | None, split: str | None, threshold: float, output: str
+    predictor: Predictor,
+    data_dir: str | None,
+    split: str | None,
+    threshold: float,
+    output: str,
+    dataset: FaceDataModule | None = None,
 ) -> pd.DataFrame:
-    """Evaluate a network on the data set that it was trained on.
+    """Evaluate a network on the data set that it was trained on, or on another one.
 
-    Writes `errors.csv` (one row per image: MAE, NME, NME of each region), `metrics.csv` and
-    `metrics.json` (the network beside the mean shape in the box), `curve.csv` and `curve.png`
-    (cumulative error).
+    Writes `errors.csv` (one row per image: MAE, NME, NME of each region, and of visible and
+    occluded points where they are known), `metrics.csv` and `metrics.json` (the network beside the
+    mean shape in the box), `curve.csv` and `curve.png` (cumulative error).
 
     Args:
         predictor: of the network.
         data_dir: where the data is; None: where it was in training.
-        split: `val`, `test` or `train`; None: `test` if the protocol has one, else `val`.
+        split: `val`, `test`, `train` or `all`; None: `test` if the protocol has one, else `val`.
         threshold: of AUC and failure rate.
         output: folder of the files.
+        dataset: another data set with the same points; None: that of the training.
 
     Returns:
         The content of `metrics.csv`.
@@ -45,16 +57,16 @@ def evaluate(
     """
     if not 0 < threshold < 10:
         raise ConfigError(f"task.threshold={threshold}: give a fraction above 0, e.g. 0.08")
-    datamodule = load_training_data(predictor.description, data_dir)
+    if dataset is None:
+        datamodule = load_training_data(predictor.description, data_dir)
+    else:
+        datamodule = _other_data(dataset, predictor)
     split = split or ("test" if datamodule.splits.get("test") else "val")
-    records = [r for r in datamodule.splits.get(split, []) if r.keypoints is not None]
-    if not records:
-        splits = datamodule.splits.items()
-        choices = [name for name, faces in splits if faces and faces[0].keypoints is not None]
-        raise ConfigError(f"task.split={split}: choose one of {', '.join(choices)}")
+    records = _annotated(datamodule, split)
+    boxes = _boxes(predictor, datamodule, records)
     errors = {
-        name: face_errors(records, points, predictor.points, datamodule.scheme, threshold)
-        for name, points in _predictions(predictor, records, split).items()
+        name: face_errors(records, points, predictor.points, predictor.scheme, threshold)
+        for name, points in _predictions(predictor, records, boxes, split).items()
     }
     metrics = _metrics(errors, datamodule, records, split, threshold)
     _write(output_folder(output), errors, metrics, threshold)
@@ -65,14 +77,69 @@ def evaluate(
     return metrics
 
 
+def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataModule:
+    """Another data set than that of the training, read.
+
+    Raises:
+        ConfigError: its points are not the network's.
+    """
+    datamodule.prepare_data()
+    datamodule.read()
+    print(datamodule.summary())
+    scheme, known = datamodule.scheme, predictor.scheme
+    if scheme.point_names != known.point_names:
+        raise ConfigError(
+            f"dataset: its {scheme.count} points ({scheme.name}) are not the network's "
+            f"{known.count} ({known.name}); give dataset.landmarks={known.name} if they are"
+        )
+    return datamodule
+
+
+def _annotated(datamodule: FaceDataModule, split: str) -> list[FaceRecord]:
+    """The annotated faces of a split, or of `all`.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    splits = {
+        name: [record for record in records if record.keypoints is not None]
+        for name, records in datamodule.splits.items()
+    }
+    splits = {name: records for name, records in splits.items() if records}
+    if split == "all":
+        return [record for records in splits.values() for record in records]
+    if split not in splits:
+        raise ConfigError(f"task.split={split}: choose one of {', '.join(splits)}, all")
+    return splits[split]
+
+
+def _boxes(
+    predictor: Predictor, datamodule: FaceDataModule, records: list[FaceRecord]
+) -> list[np.ndarray]:
+    """Face boxes (4,) in the convention of the network's training data.
+
+    Boxes of another source are turned into it by both box priors, as a detector's are.
+    """
+    if datamodule.box_source == predictor.description.box_source:
+        return [record.bbox for record in records]
+    prior = points_prior([(record.bbox, annotated_points(record)) for record in records])
+    print(
+        f"boxes: {datamodule.box_source} turned into {predictor.description.box_source}, which "
+        "the network was trained with"
+    )
+    own = predictor.description.box_prior
+    return [apply_box_prior(apply_box_prior(record.bbox, prior), own) for record in records]
+
+
 def _predictions(
-    predictor: Predictor, records: list[FaceRecord], split: str
+    predictor: Predictor, records: list[FaceRecord], boxes: list[np.ndarray], split: str
 ) -> dict[str, np.ndarray]:
     """Points (N, K, 2) in pixels of the photos, of the network and of the mean shape."""
-    faces = ((r.load(3), r.bbox) for r in with_progress(records, len(records), f"{split} faces"))
-    found = np.stack(predictor.predict_boxes(faces))
+    pairs = zip(records, boxes, strict=True)
+    shown = with_progress(pairs, len(records), f"{split} faces")
+    found = np.stack(predictor.predict_boxes((r.load(3), box) for r, box in shown))
     mean = denormalize_points(predictor.description.mean_shape, predictor.crop.size)
-    transforms = [invert_affine(predictor.crop.transform(record.bbox)) for record in records]
+    transforms = [invert_affine(predictor.crop.transform(box)) for box in boxes]
     baseline = np.stack([transform_points(transform, mean) for transform in transforms])
     return {"network": found, "mean shape": baseline}
 

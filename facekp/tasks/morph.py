@@ -283,7 +283,7 @@ def _predicted(predictor: Predictor, face: str) -> FindPoints:
 
 def _annotated(points: str, scheme: LandmarkScheme, face: str) -> FindPoints:
     """Looks the points up in a file."""
-    annotations = read_annotations(points, scheme.count)
+    annotations = read_annotations(points, scheme.point_names)
 
     def find(file: Path, image: np.ndarray) -> np.ndarray | None:
         boxes, shapes = annotations.boxes_for(file), annotations.points_for(file)

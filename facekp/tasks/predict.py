@@ -18,6 +18,8 @@ from facekp.core.errors import ConfigError, DataError, FacekpError
 from facekp.core.image import MAX_PIXELS, count_pages, image_size, read_image
 from facekp.core.progress import with_progress
 from facekp.data.formats.predictions_csv import BOX_COLUMNS, point_columns
+from facekp.data.formats.recognition import writable_format
+from facekp.data.writing import ImageFace, write_annotations
 from facekp.inference.annotations import FaceAnnotations
 from facekp.inference.predictor import Face, Predictor
 from facekp.tasks.common import output_folder, read_annotations
@@ -43,23 +45,26 @@ def predict(
     input: str | Sequence[str] | None,  # noqa: A002  # the command line's name
     boxes: str | None,
     output: str,
+    format: str | None = None,  # noqa: A002  # the same
 ) -> None:
     """Predict the points of all faces in photos or videos.
 
     Writes `predictions.csv` (one row per face: file, frame, face, box, score, source of the box,
     name of the picture, x and y of each point in pixels of the photo), and for each input a picture
-    or video with the points.
+    or video with the points; with `format` also the faces of all photos as annotations.
 
     Args:
         predictor: of the network.
         input: photo, folder, glob, or video, or a list of these.
         boxes: dlib XML or CSV with face boxes in place of the detector's, see `read_annotations`.
         output: folder of the files.
+        format: of annotations, `coco`, `csv`, `dlib` or `pts`; None: none are written.
 
     Raises:
         FacekpError: the input cannot be used; or, after all others were processed, some files could
             not be read.
     """
+    annotation_format = writable_format(format) if format else None
     annotations = read_annotations(boxes) if boxes else None
     files = find_inputs(input)
     if annotations is not None and any(file.suffix.lower() in VIDEO_SUFFIXES for file in files):
@@ -68,12 +73,14 @@ def predict(
         _ = predictor.detector  # a detector that cannot be loaded is not the first photo's fault
     run = _Prediction(predictor, annotations, output_folder(output))
     path = run.folder / "predictions.csv"
-    total = 0
+    total, written = 0, list[ImageFace]()
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         table = csv.writer(stream)
-        table.writerow([*COLUMNS, *point_columns(predictor.points)])
+        scheme = predictor.scheme.subset(predictor.points)
+        table.writerow([*COLUMNS, *point_columns(scheme.point_names)])
         for image in run.images(files):
             total += len(image.faces)
+            written += image.annotated() if not image.frame else []
             table.writerows(image.rows())
             if not image.faces:
                 frame = f" frame {image.frame}" if image.frame else ""
@@ -81,6 +88,10 @@ def predict(
     if annotations is not None and (unused := annotations.unused_files()):
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
+    if annotation_format is not None:
+        target = run.folder / f"annotations{annotation_format.suffix}"
+        root = write_annotations(annotation_format, target, written, scheme)
+        print(f"{len(written)} faces of photos: {target}, images in {root}")
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
@@ -135,6 +146,13 @@ class _Image:
             points = [f"{value:.3f}" for value in face.keypoints.ravel()]
             start = [self.file, self.frame, number, *box, face.box_source, self.picture]
             yield [*start, *points]
+
+    def annotated(self) -> list[ImageFace]:
+        """The faces as annotations."""
+        return [
+            ImageFace(self.file, face.bbox, face.keypoints, True, None, face.score)
+            for face in self.faces
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,6 +132,32 @@ def point_radius(points: np.ndarray, size: tuple[int, int]) -> float:
     return float(np.clip(max(right - left, bottom - top) / 110, 0.7, 8.0))
 
 
+def draw_numbers(
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    colour: Colour = (255, 255, 255),
+    size: float = 0.35,
+) -> np.ndarray:
+    """A copy of an image (H, W, 3) with the number of each point beside it.
+
+    Args:
+        image: (H, W, 3) uint8.
+        keypoints: (K, 2) pixels of the image; missing (nan) ones have no number.
+        colour: RGB of the numbers, which have a dark outline.
+        size: of the numbers, in OpenCV's unit.
+    """
+    canvas = image.copy()
+    for number, point in enumerate(np.asarray(keypoints, dtype=float)):
+        if not np.isfinite(point).all() or np.abs(point).max() > 1e5:
+            continue
+        at = (round(point[0] + 3), round(point[1] - 3))
+        for ink, thick in (((0, 0, 0), 3), (colour, 1)):
+            cv2.putText(
+                canvas, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thick, cv2.LINE_AA
+            )
+    return canvas
+
+
 def _present_runs(line: np.ndarray) -> list[np.ndarray]:
     """The parts of a line (N, 2) without missing or absurdly distant points."""
     present = np.isfinite(line).all(axis=1) & (np.abs(np.nan_to_num(line)) < 1e5).all(axis=1)

@@ -65,7 +65,7 @@ def test_the_commands_run_in_order(folder: Path) -> None:
     table = pd.read_csv(folder / "out/predictions.csv")
     assert len(table) == 10
     assert set(table["box_source"]) == {"centre"}
-    assert list(table.columns[-2:]) == ["x2", "y2"]
+    assert list(table.columns[-2:]) == ["nose_x", "nose_y"]
 
 
 def test_a_metric_is_a_class_and_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,14 +24,18 @@ from facekp.core.crop import Crop
 from facekp.core.errors import ConfigError, DataError, FacekpError
 from facekp.core.image import count_pages, exif_transform, image_size, read_image, warp
 from facekp.core.landmarks import IBUG68, IMM58
+from facekp.data.annotation_scheme import columns_of, scheme_of
 from facekp.data.formats.asf import read_asf, write_asf
+from facekp.data.formats.base import ReadOptions, WritableFormat
 from facekp.data.formats.dlib_xml import XmlWriter, read_dlib_xml
 from facekp.data.formats.pts import read_pts, write_pts
+from facekp.data.formats.recognition import formats
 from facekp.inference.predictor import Predictor
 from facekp.models.heatmap import HeatmapNet
 from facekp.tasks.common import read_annotations
 from facekp.tasks.export import export
 from facekp.training.warm_start import load_matching_weights
+from tests.data.formats import helpers
 
 LONGEST = 1.0
 """Seconds of processor time that an input may take; ten times that by the clock ends all."""
@@ -149,12 +154,58 @@ def csv_seeds(folder: Path) -> list[bytes]:
 
 def use_csv(path: Path) -> None:
     for count in (None, 2):
-        given_faces = read_annotations(str(path), count)
+        given_faces = read_annotations(str(path), count and [str(at) for at in range(count)])
         for photo in ("photos/a.jpg", "b, c.jpg"):
             boxes = given_faces.boxes_for(Path(photo))
             if boxes is not None:
                 sane(boxes.reshape(-1, 2, 2), 2)
                 sane(given_faces.points_for(Path(photo)), count or 0)
+
+
+def format_target(share: float, name: str, ending: str, words: tuple[bytes, ...] = ()) -> Target:
+    """A format of annotations: what the tests of formats write, read again."""
+
+    def seeds(folder: Path) -> list[bytes]:
+        known = formats()[name]
+        if isinstance(known, WritableFormat):
+            path = folder / f"seed{ending}"
+            known.write(path, helpers.faces(occluded=name != "dlib"), helpers.SCHEME)
+            return [path.read_bytes()]
+        if name == "yolo":
+            helpers.image(folder / "images/a.jpg")
+            (folder / "labels").mkdir()
+            (folder / "labels/a.txt").write_text("0 0.5 0.5 0.5 0.4 0.25 0.5 2 0.5 0.25 1 0 0 0\n")
+        return [SEEDS[name]]
+
+    def use(path: Path) -> None:
+        problems: list[DataError] = []
+        options = ReadOptions(cache_dir=path.parent / "cache", problems=problems)
+        content = formats()[name].read(path, options)
+        for face in content.faces:
+            assert face.keypoints.shape == (len(content.names), 2)
+            assert not np.isinf(face.keypoints).any()
+            assert face.bbox is None or (face.bbox[2:] > face.bbox[:2]).all()
+        columns_of(path, content, scheme_of([(path, content)], None)[0])
+        for error in problems:
+            raise error
+
+    return Target(share, ending, seeds, use, (*NUMBERS, *PLACES, *words))
+
+
+POINT = {
+    "label": "nose",
+    "points": [[31.5, 40]],
+    "shape_type": "point",
+    "group_id": None,
+    "flags": {},
+}
+SEEDS = {
+    "deeplabcut": b"scorer,me,me,me,me\nbodyparts,nose,nose,paw,paw\ncoords,x,y,x,y\na/b.png,1.5,2,,\nc.png,3,4,5,6\n",
+    "kaggle": b"nose_x,nose_y,Image\n1.5,2.5," + b" ".join([b"17"] * 16) + b"\n,," + b" ".join([b"0"] * 16) + b"\n",
+    "labelme": json.dumps({"imagePath": "a.jpg", "imageHeight": 9, "imageWidth": 9, "shapes": [POINT]}).encode(),
+    "wflw": (" ".join(["12.5"] * 196) + " 10 20 110 130 1 0 0 0 1 0 a/b.jpg\n").encode() * 2,
+    "yolo": b"path: .\ntrain: images\nkpt_shape: [3, 3]\nflip_idx: [1, 0, 2]\nnames: {0: face}\nkpt_names: {0: [a, b, c]}\n",
+}  # fmt: skip
 
 
 def image_seeds(folder: Path) -> list[bytes]:
@@ -245,6 +296,14 @@ TARGETS = {
         ),
     ),
     "boxes csv": Target(0.2, ".csv", csv_seeds, use_csv, (*NUMBERS, *PLACES, b'"', b",", b"\r", b"\xff")),
+    "points csv": format_target(0.1, "csv", ".csv", (b'"', b",", b";", b"\r", b"\xff", b"\xff\xfe")),
+    "coco": format_target(0.1, "coco", ".json", (b"{", b"[", b"null", b"NaN", b"true", b'"id"', b"1" * 5000)),
+    "dlib parts": format_target(0.05, "dlib", ".xml", (b"<part name='a' x='1' y='2'/>", b"<box>", b"&b;")),
+    "deeplabcut": format_target(0.04, "deeplabcut", ".csv", (b"coords", b"individuals", b",", b"\n")),
+    "kaggle": format_target(0.04, "kaggle", ".csv", (b"Image", b" ", b",", b"\n")),
+    "labelme": format_target(0.05, "labelme", ".json", (b"{", b"[", b"null", b"NaN", b"rectangle")),
+    "wflw": format_target(0.03, "wflw", ".txt", (b" ", b"\n")),
+    "yolo": format_target(0.05, "yolo", ".yaml", (b"[", b"{", b"- ", b"&a", b"*a", b"!!python/object:os.system")),
     "image": Target(0.06, ".png", image_seeds, use_image, (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff")),
     "checkpoint": Target(
         0.02, ".ckpt", checkpoint_seeds, use_network,

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from facekp.core.landmarks import IMM58
 from facekp.inference.detectors import WholeImage
 from facekp.inference.predictor import Predictor
 from facekp.tasks.common import read_annotations
@@ -42,7 +43,7 @@ def test_it_predicts_the_same_points(old: Path) -> None:
 
 
 def test_its_predictions_are_read(old: Path) -> None:
-    annotations = read_annotations(str(old / "run/predictions.csv"), 58)
+    annotations = read_annotations(str(old / "run/predictions.csv"), IMM58.point_names)
     assert annotations.box_source == "image"
     boxes = annotations.boxes_for(old / "data/imm_face_db/33-1m.jpg")
     np.testing.assert_array_equal(boxes, [[-0.5, -0.5, 159.5, 119.5]])

@@ -70,6 +70,8 @@ TRAIN = [
     ("model.input_size=[60000,80000]", "at most 4096 per side"),
     ("dataset.num_workers=4096", "dataset.num_workers=4096: there are"),
     ("name=a/b", "no slash can be in it"),
+    ("dataset=annotations", "dataset.train= is missing: give a file or folder of annotations"),
+    ("dataset.test_fraction=-1", "dataset.test_fraction"),
 ]  # fmt: skip
 
 
@@ -86,7 +88,7 @@ def test_train(said: Callable[..., str], imm_data: Path, argument: str, message:
 PREDICT = [
     (
         "task=dance",
-        "task=dance: there is no such file in conf/; choose one of check_data, evaluate, ",
+        "task=dance: there is no such file in conf/; choose one of check_data, convert, ",
     ),
     ("photo.jpg", "photo.jpg: settings are given as name=value, e.g. input=photo.jpg"),
     ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
@@ -104,6 +106,8 @@ PREDICT = [
     ("device=cuda:7", "device=cuda:7"),
     ("output=/proc/faces", "output=/proc/faces: "),
     ("boxes=nowhere.csv", "nowhere.csv: cannot be read"),
+    ("format=cocoa", "format=cocoa: choose one of coco, dlib, pts, csv"),
+    ("dataset=annotations", "dataset"),
 ]
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from facekp.core.errors import ConfigError
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.landmarks import IBUG68, read_scheme
+from facekp.data.annotations import AnnotationsDataModule
+from facekp.data.synthetic import draw_ibug_face
 from facekp.tasks.check_data import check_data
 from tests.helpers import FOLDER
 
@@ -25,7 +29,54 @@ def test_findings_are_a_table(hurt: Path, tmp_path: Path) -> None:
     page = (tmp_path / "out/ibug68.html").read_text()
     assert "broken: 3" in page
     assert "left and right: 1" in page
-    assert page.count("data:image/jpeg") == found["category"].nunique() - 1  # all kinds but broken
+    # All categories but broken; the points, some faces, and the flip pairs.
+    assert page.count("data:image/jpeg") == found["category"].nunique() - 1 + 3
+
+
+def own(folder: Path, heading: str, count: int = 12, **settings: Any) -> AnnotationsDataModule:
+    """Drawn faces with their 68 points in a CSV."""
+    rows = [heading]
+    for number in range(count):
+        picture, points, _ = draw_ibug_face(number, 0)
+        Image.fromarray(picture).save(folder / f"{number}.jpg")
+        rows.append(f"{number}.jpg," + ",".join(f"{value:.2f}" for value in points.ravel()))
+    (folder / "faces.csv").write_text("\n".join(rows))
+    return AnnotationsDataModule(
+        data_dir=folder, input_size=(64, 64), train="faces.csv", **settings
+    )
+
+
+def test_own_annotations_and_proposed_flip_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    heading = ",".join(["file", *(str(at) for at in range(136))])
+    check_data(None, str(tmp_path / "out"), own(tmp_path, heading))
+    assert "the data suggests 29" in capsys.readouterr().out
+    proposed = read_scheme(tmp_path / "out/custom68_proposed.yaml")
+    assert set(proposed.flip_pairs or ()) == set(IBUG68.flip_pairs or ())
+    table = pd.read_csv(tmp_path / "out/custom68_points.csv")
+    assert table["labels"].tolist() == [12] * 68
+    assert table["proposed flip pair"][36] == 45
+    page = (tmp_path / "out/custom68.html").read_text()
+    assert "flip_pairs:" in page
+    assert "data:image/jpeg" in page
+
+
+def test_a_contradicted_flip_pair_is_a_finding(tmp_path: Path) -> None:
+    names = [f"p{chr(97 + at // 26)}{chr(97 + at % 26)}" for at in range(68)]
+    names[36], names[39] = "left_a", "right_a"  # both corners of one eye
+    heading = ",".join(["file", *(f"{name}_{axis}" for name in names for axis in "xy")])
+    check_data(None, str(tmp_path / "out"), own(tmp_path, heading))
+    found = pd.read_csv(tmp_path / "out/custom68.csv")
+    details = found[found["category"] == "flip pair"]["detail"]
+    assert details.str.startswith("left_a and right_a are declared a flip pair").any()
+
+
+def test_own_annotations_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "faces.csv").write_text("file,a_x,a_y\nb.jpg,1,2\n")
+    data = AnnotationsDataModule(data_dir=tmp_path, input_size=(64, 64), train="faces.csv")
+    with pytest.raises(DataError, match=r"none of its faces can be read: 1 errors.*b\.jpg"):
+        check_data(None, str(tmp_path / "out"), data)
 
 
 def test_twins_that_do_not_mirror(ibug_data: Path, tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 from facekp.core.errors import ConfigError
+from facekp.data.annotations import AnnotationsDataModule
 from facekp.inference.predictor import Predictor
+from facekp.tasks.convert import convert
 from facekp.tasks.evaluate import evaluate
+from tests.helpers import ibug
 
 
 def run_evaluate(checkpoint: Path, data: Path, output: Path, **changes: Any) -> pd.DataFrame:
@@ -48,3 +51,54 @@ def test_300w_figures_only_by_its_protocol(
     assert "these are not 300-W figures" in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r"task\.split=test"):
         run_evaluate(checkpoints["ibug"], ibug_data, tmp_path, split="test")
+
+
+def test_on_other_data(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Boxes of another source are turned into those of the training; the points must be the same."""
+    source = ibug(ibug_data)
+    (train, val) = convert(source, "coco", str(tmp_path))[:2]
+    settings: dict[str, Any] = dict(
+        data_dir=tmp_path,
+        input_size=(64, 64),
+        train=str(train),
+        val=str(val),
+        images=str(source.folder),
+    )
+    own = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path / "a")
+    other = run_evaluate(
+        checkpoints["ibug"], ibug_data, tmp_path / "b", dataset=AnnotationsDataModule(**settings)
+    )
+    assert "boxes: annotation turned into dlib" in capsys.readouterr().out
+    assert other["images"].tolist() == own["images"].tolist()
+    assert other["mae_px"][0] == pytest.approx(own["mae_px"][0], rel=0.1)
+    every = run_evaluate(
+        checkpoints["ibug"], ibug_data, tmp_path / "c", split="all",
+        dataset=AnnotationsDataModule(**settings, box="points"),
+    )  # fmt: skip
+    assert every["images"][0] == sum(len(source.splits[split]) for split in ("train", "val"))
+    with pytest.raises(ConfigError, match=r"are not the network's 58 \(imm58\)"):
+        run_evaluate(
+            checkpoints["imm"], ibug_data, tmp_path / "d", dataset=AnnotationsDataModule(**settings)
+        )
+
+
+def test_visible_and_occluded_points_apart(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
+) -> None:
+    source = ibug(ibug_data)
+    path = convert(source, "coco", str(tmp_path))[1]
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        annotation["keypoints"][2] = 1  # the first point is occluded
+        annotation["keypoints"][3:6] = [0, 0, 0]  # and the second missing
+    path.write_text(json.dumps(content))
+    data = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(64, 64), train=str(path), images=str(source.folder)
+    )
+    metrics = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path, dataset=data, split="all")
+    errors = pd.read_csv(tmp_path / "errors.csv")
+    whole = (66 * errors["nme_visible"] + errors["nme_occluded"]) / 67
+    assert errors["nme_interocular"].to_numpy() == pytest.approx(whole.to_numpy())
+    assert {"nme_visible", "nme_occluded"} <= set(metrics.columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import facekp
 from facekp.core.description import NetworkDescription
-from facekp.core.errors import ConfigError
+from facekp.core.errors import ConfigError, DataError
 from facekp.core.geometry import (
     normalize_points,
     transform_points,
 )
+from facekp.core.landmarks import bundled_schemes
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.inference.predictor import Predictor
 from facekp.tasks.kaggle import kaggle, submission
@@ -75,3 +78,39 @@ def test_the_competition_gets_the_most_accurate_network_unless_asked() -> None:
     assert chosen("task=kaggle") == ("ibug68_best", True, 6)
     assert chosen("task=kaggle", "ckpt_path=C", "tta_passes=1") == ("C", True, 1)
     assert chosen("task=evaluate") == chosen() == ("ibug68", False, 1)
+
+
+def test_facial_keypoints_detection(tmp_path: Path) -> None:
+    """As downloaded: points and images in a CSV, many cells empty, the test half in its archive."""
+    names = bundled_schemes()["kaggle15"].point_names
+    folder = tmp_path / "facial-keypoints-detection"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = [",".join(f"{name}_{axis}" for name in names for axis in "xy") + ",Image"]
+    for number in range(20):
+        points = rng.uniform(10, 80, 30).round(2).astype(str)
+        if number % 2:
+            points[4:20] = ""
+        rows.append(",".join(points) + "," + " ".join(map(str, rng.integers(0, 256, 96 * 96))))
+    (folder / "training.csv").write_text("\n".join(rows))
+    images = [f"{number + 1}," + " ".join(["128"] * 96 * 96) for number in range(3)]
+    with zipfile.ZipFile(folder / "test.zip", "w") as archive:
+        archive.writestr("test.csv", "\n".join(["ImageId,Image", *images]))
+    lookup = ["RowId,ImageId,FeatureName,Location", "1,1,nose_tip_x,", "2,3,nose_tip_y,"]
+    (folder / "IdLookupTable.csv").write_text("\n".join(lookup))
+    cfg = composed(
+        "experiment=kaggle15", f"data_dir={tmp_path}", "trainer.max_epochs=1", "report=false",
+        "model.widths=[16,16]", "model.blocks=[1,1]", "model.input_size=[32,32]",
+        f"run_dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    result = facekp.train(cfg)
+    assert np.isfinite(result.best)
+    predictor = Predictor.load(result.best_ckpt)
+    path = kaggle(predictor, str(tmp_path), str(tmp_path))
+    table = pd.read_csv(path)
+    assert list(table.columns) == ["RowId", "Location"]
+    assert table["RowId"].tolist() == [1, 2]
+    assert table["Location"].between(0, 96).all()
+    (folder / "IdLookupTable.csv").write_text(lookup[0] + "\n1,9,nose_tip_x,")
+    with pytest.raises(DataError, match=r"IdLookupTable.csv: 9 is missing"):
+        kaggle(predictor, str(tmp_path), str(tmp_path))

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from facekp.core.errors import ConfigError, FacekpError
+from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
 from facekp.inference.detectors import CenterFaceDetector, WholeImage
+from facekp.inference.predictor import Predictor
+from facekp.tasks.predict import predict
 from tests.helpers import run_photos
 
 
@@ -164,3 +167,25 @@ def test_boxes_are_not_forgotten_in_silence(
 def test_no_input_is_said(checkpoints: dict[str, Path], tmp_path: Path, given: Any) -> None:
     with pytest.raises(ConfigError, match="input="):
         run_photos(checkpoints["ibug"], tmp_path, given)
+
+
+@pytest.mark.parametrize("name", ["coco", "csv", "dlib", "pts"])
+def test_predictions_are_written_as_annotations(
+    checkpoints: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        Image.fromarray(draw_ibug_face(number, 0)[0]).save(photos / f"{number}.jpg")
+    predictor = Predictor.load(checkpoints["ibug"], WholeImage)
+    predict(predictor, str(photos), None, str(tmp_path), name)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    suffix = {"coco": ".json", "csv": ".csv", "dlib": ".xml", "pts": ""}[name]
+    data = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(64, 64), train=f"annotations{suffix}", landmarks="ibug68",
+        images=None if name == "pts" else str(photos),
+    )  # fmt: skip
+    data.setup()
+    records = sorted((r for rs in data.splits.values() for r in rs), key=lambda r: r.image.name)
+    points = table.filter(regex=r"^[xy]\d+$").to_numpy().reshape(3, 68, 2)
+    np.testing.assert_allclose([record.keypoints for record in records], points, atol=1e-3)

@@ -2,13 +2,14 @@
 
 Format (dlib's imglab): `<images>` holds `<image file= [width= height=]>`, each with
 `<box top= left= width= height=>`, each with one `<part name= x= y=>` per point, or none (as in the
-test half of the course's competition).
+test half of the course's competition). Part names are numbers in iBUG, anything elsewhere.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,15 @@ import numpy as np
 
 from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, box_from_ltwh
+from facekp.core.landmarks import MAX_POINTS, LandmarkScheme
+from facekp.data.formats.base import (
+    AnnotationFile,
+    FaceEntry,
+    ReadOptions,
+    WritableFormat,
+    WrittenFace,
+    sorted_names,
+)
 
 MAX_BYTES = 256_000_000
 """Of a file; all of iBUG 300-W takes 20 million."""
@@ -208,15 +218,90 @@ class _Reader:
         return int(value)
 
 
+class _NamedReader(_Reader):
+    """Reads boxes whose parts have any names, and of which some may be missing."""
+
+    def __init__(self, path: Path, problems: list[DataError] | None) -> None:
+        super().__init__(path, 0, problems)
+        self.boxes: list[tuple[XmlFace, dict[str, tuple[float, float]]]] = []
+        self.named: dict[str, tuple[float, float]] = {}
+
+    def box(self, attributes: dict[str, str]) -> None:
+        self.named = {}
+        super().box(attributes)
+
+    def part(self, attributes: dict[str, str]) -> None:
+        if len(self.stack) < 2 or self.stack[-2] != "box":
+            raise self.fail("a part outside a box")
+        if self.face is None:
+            return
+        name = sys.intern(attributes.get("name", ""))
+        if not name or name in self.named:
+            raise self.fail(f"{self.file}: part {name!r} {'twice' if name else 'has no name'}")
+        if len(self.named) == MAX_POINTS:
+            raise self.fail(f"{self.file}: more than {MAX_POINTS} parts")
+        self.named[name] = self.number(attributes, "x"), self.number(attributes, "y")
+
+    def end(self, tag: str) -> None:
+        if tag == "box" and self.face is not None:
+            self.boxes.append((self.face, self.named))
+        super().end(tag)
+
+
+class DlibXml(WritableFormat):
+    """dlib's XML with any part names; parts may be missing."""
+
+    name = "dlib"
+    suffix = ".xml"
+    upright = False
+    example = (
+        "<image file='a.jpg'><box top='10' left='20' width='90' height='90'>\n"
+        "  <part name='nose' x='31' y='40'/>...</box></image>"
+    )
+
+    def recognises(self, path: Path, head: str) -> bool:
+        """XML with an image or dlib's data set in it."""
+        return head.lstrip()[:1] == "<" and ("<image" in head or "<dataset" in head)
+
+    def read(self, path: Path, options: ReadOptions) -> AnnotationFile:
+        """Read a file; boxes marked as ignored are left out."""
+        reader = _NamedReader(path, options.problems)
+        reader.read()
+        names = sorted_names(name for _, parts in reader.boxes for name in parts)
+        index = {name: at for at, name in enumerate(names)}
+        points = np.full((len(reader.boxes), len(names), 2), np.nan)
+        for row, (_, parts) in enumerate(reader.boxes):
+            for name, point in parts.items():
+                points[row, index[name]] = point
+        if all(name.isdigit() for name in names):
+            names = [str(int(name)) for name in names]
+        faces = [
+            FaceEntry(face.file, points[row], path, face.bbox, face.line, face.size)
+            for row, (face, _) in enumerate(reader.boxes)
+        ]
+        return AnnotationFile(names, faces)
+
+    def write(self, path: Path, faces: Sequence[WrittenFace], scheme: LandmarkScheme) -> None:
+        """Write boxes and parts; missing points have no part."""
+        writer = XmlWriter(scheme.name, digits=7)
+        for face in faces:
+            left, top, right, bottom = face.bbox + 0.5
+            ltwh = (left, top, right - left, bottom - top)
+            writer.add(face.image, ltwh, face.keypoints, face.size, scheme.point_names)
+        writer.write(path)
+
+
 @dataclass
 class XmlWriter:
     """Collects faces, and writes them as a dlib XML file.
 
     Args:
         name: title of the data set, stored in the file.
+        digits: of the points, after the decimal point.
     """
 
     name: str
+    digits: int = 4
     lines: list[str] = field(default_factory=list)
 
     def add(
@@ -225,23 +310,30 @@ class XmlWriter:
         ltwh: Iterable[float],
         keypoints: np.ndarray | None,
         size: tuple[int, int] | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         """Add an image with one box.
 
         Args:
             file: the image's path, relative to the XML.
             ltwh: left, top, width, height.
-            keypoints: (K, 2) pixels; None writes only the box.
+            keypoints: (K, 2) pixels, nan for missing ones; None writes only the box.
             size: (height, width) of the image; None omits it.
+            names: of the points; empty, or numbers: 00, 01, ...
         """
         left, top, width, height = ltwh
         size_attributes = f" width='{size[1]}' height='{size[0]}'" if size else ""
         self.lines.append(f"  <image file={quoteattr(file)}{size_attributes}>")
-        self.lines.append(
-            f"    <box top='{top:g}' left='{left:g}' width='{width:g}' height='{height:g}'>"
-        )
+        sides = {"top": top, "left": left, "width": width, "height": height}
+        box = " ".join(f"{name}='{value:.10g}'" for name, value in sides.items())
+        self.lines.append(f"    <box {box}>")
+        numbered = all(name.isdigit() for name in names)
+        digits = self.digits
         for index, (x, y) in enumerate(() if keypoints is None else keypoints):
-            self.lines.append(f"      <part name='{index:02d}' x='{x:.4f}' y='{y:.4f}'/>")
+            if math.isnan(x):
+                continue
+            name = f"'{index:02d}'" if numbered else quoteattr(names[index])
+            self.lines.append(f"      <part name={name} x='{x:.{digits}f}' y='{y:.{digits}f}'/>")
         self.lines += ["    </box>", "  </image>"]
 
     def write(self, path: str | Path) -> None:

@@ -1,14 +1,14 @@
 """CSV files of faces in photos: boxes, and perhaps points; `predictions.csv` is one.
 
 Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo),
-perhaps `box_source` (`box_kind` in older files), `frame` (0 for a photo), and `x0`, `y0`, `x1`, ...
-for points.
+perhaps `box_source` (`box_kind` in older files), `frame` (0 for a photo), and for points
+`NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,30 +37,35 @@ class CsvFace:
     box_source: str
 
 
-def point_columns(points: Iterable[int]) -> list[str]:
-    """Column names of points by their indices in the scheme: x0, y0, x1, ..."""
-    return [f"{axis}{point}" for point in points for axis in "xy"]
+def point_columns(names: Iterable[str], axes: str = "xy") -> list[str]:
+    """Column names of points: `nose_x`, `nose_y`, or `x0`, `y0` for points that are numbers."""
+    return [f"{axis}{n}" if n.isdigit() else f"{n}_{axis}" for n in names for axis in axes]
 
 
-def read_predictions_csv(path: str | Path, count: int | None = None) -> Iterator[CsvFace]:
+def read_predictions_csv(
+    path: str | Path, point_names: Sequence[str] | None = None
+) -> Iterator[CsvFace]:
     """Read the faces of a CSV file.
 
     Args:
         path: the file.
-        count: number of points that each face must have; None reads only the boxes.
+        point_names: of the points that each face must have; None reads only the boxes.
 
     Raises:
         DataError: a missing or broken file, a missing column, a number that is not finite, an empty
             box, a frame of a video, or a missing point; names file and line.
     """
     path = Path(path)
-    names = point_columns(range(count or 0))
+    names = point_columns(point_names or ())
     points = f", {names[0]}, {names[1]}, ... {names[-1]}" if names else ""
     remedy = f"give a CSV with the columns file, {', '.join(BOX_COLUMNS)}{points}"
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, skipinitialspace=True)
             header = reader.fieldnames or ()
+            numbered = point_columns(map(str, range(len(names) // 2)))
+            if names and names[0] not in header and numbered[0] in header:
+                names = numbered  # of older files
             missing = [name for name in ("file", *BOX_COLUMNS, *names) if name not in header]
             if missing:
                 listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")

@@ -7,19 +7,30 @@ Format: `version: 1`, `n_points: K`, `{`, K rows `x y`, `}`
 from __future__ import annotations
 
 import math
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from facekp.core.errors import DataError
-from facekp.core.files import read_small_text
+from facekp.core.errors import ConfigError, DataError, skip_or_raise
+from facekp.core.files import make_folder, read_small_text
 from facekp.core.geometry import MAX_PIXEL
+from facekp.core.landmarks import LandmarkScheme
+from facekp.data.formats.base import (
+    AnnotationFile,
+    FaceEntry,
+    ReadOptions,
+    WritableFormat,
+    WrittenFace,
+)
+from facekp.data.formats.csv_columns import IMAGE_SUFFIXES
 
 _REMEDY = "a .pts file has `n_points: K`, `{`, K rows `x y` and `}`"
 
 
-def read_pts(path: str | Path, count: int = 68) -> np.ndarray:
-    """Read points (count, 2) in pixels, counted from 0.
+def read_pts(path: str | Path, count: int | None = 68) -> np.ndarray:
+    """Read points (count, 2) in pixels, counted from 0; None: as many as there are.
 
     Raises:
         DataError: a missing file, a wrong count, a row that is not two finite numbers, or missing
@@ -34,13 +45,14 @@ def read_pts(path: str | Path, count: int = 68) -> np.ndarray:
             path, "not a .pts file: braces missing", _REMEDY, rows[-1][0] if rows else 1
         )
     start = texts.index("{")
+    body = rows[start + 1 : -1]
+    count = len(body) if count is None else count
     for line, text in rows[:start]:
         key, _, value = text.partition(":")
         if key.strip() == "n_points" and value.strip() != str(count):
             raise DataError(
                 path, f"{count} points expected, stated {value.strip()!r}", _REMEDY, line
             )
-    body = rows[start + 1 : -1]
     if len(body) != count:
         line = rows[-1][0]
         raise DataError(path, f"{count} points expected, {len(body)} found", _REMEDY, line)
@@ -58,6 +70,64 @@ def read_pts(path: str | Path, count: int = 68) -> np.ndarray:
             )
         points[index] = x, y
     return points - 1.0
+
+
+class PtsFolder(WritableFormat):
+    """A folder with a `.pts` file beside each image, under the same name."""
+
+    name = "pts"
+    suffix = ""
+    upright = False
+    example = (
+        "version: 1 / n_points: 68 / {      (a.pts beside a.jpg, pixels counted from 1)\n31.5 40.0"
+    )
+
+    def recognises(self, path: Path, head: str) -> bool:
+        """A folder with such a file in it."""
+        return path.is_dir() and next(path.rglob("*.pts"), None) is not None
+
+    def read(self, path: Path, options: ReadOptions) -> AnnotationFile:
+        """Read a folder with its subfolders; all files have the same number of points."""
+        files = sorted(path.rglob("*.pts")) if path.is_dir() else [path]
+        faces: list[FaceEntry] = []
+        count = None
+        for file in files:
+            try:
+                points = read_pts(file, count)
+            except DataError as error:
+                skip_or_raise(error, options.problems)
+                continue
+            count = len(points)
+            faces.append(FaceEntry(_image_beside(file), points, file))
+        return AnnotationFile([str(at) for at in range(count or 0)], faces)
+
+    def write(self, path: Path, faces: Sequence[WrittenFace], scheme: LandmarkScheme) -> None:
+        """Write a file per face, and a copy of its image beside it.
+
+        Raises:
+            ConfigError: a face lacks a point, which the format cannot say.
+        """
+        for face in faces:
+            if face.keypoints is None or np.isnan(face.keypoints).any():
+                problem = f"{face.image}: a face lacks points, which .pts files cannot say"
+                raise ConfigError(f"format=pts: {problem}; choose coco, csv or dlib")
+            image, number = path / face.image, 1
+            while image.with_suffix(".pts").exists():  # a second face of the same photo
+                number += 1
+                image = (path / face.image).with_stem(f"{Path(face.image).stem}_{number}")
+            make_folder(image.parent)
+            write_pts(image.with_suffix(".pts"), face.keypoints)
+            if face.source is not None:
+                shutil.copyfile(face.source, image)
+
+
+def _image_beside(file: Path) -> Path | str:
+    """The image of the same name; the bare name if there is none."""
+    for suffix in IMAGE_SUFFIXES:
+        for image in (file.with_suffix(suffix), file.with_suffix(suffix.upper())):
+            if image.is_file():
+                return image
+    return file.stem
 
 
 def write_pts(path: str | Path, keypoints: np.ndarray) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -13,20 +14,24 @@ from facekp.core.crop import Crop
 from facekp.core.geometry import bounding_box, transform_points
 from facekp.core.image import warp
 from facekp.core.landmarks import LandmarkScheme
-from facekp.data.audit import Finding
-from facekp.data.records import FaceRecord
+from facekp.data.audit import Finding, PointAudit
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.records import FaceRecord, annotated_points
 from facekp.visualization.overlay import (
     BOX,
     PREDICTION,
     TRUTH,
     caption,
+    draw_box,
+    draw_numbers,
     draw_points,
     grid,
     save_image,
 )
-from facekp.visualization.reports.page import Section, folded, photo, table, write_page
+from facekp.visualization.reports.page import Section, folded, photo, plain, table, write_page
 
 CATEGORIES = {
+    "flip pair": "The mean shape, mirrored, contradicts a declared pair of left and right points.",
     "broken": "Training refuses them, or skips them with dataset.on_error=skip.",
     "twice": "A file and box that is listed again.",
     "same file": "Two files with the same bytes.",
@@ -40,6 +45,8 @@ CATEGORIES = {
 }
 MAX_THUMBNAILS = 24
 """Findings shown per category; the table has all."""
+FACES = 12
+"""Faces on the sheet."""
 SIDE = 200
 PLAIN = (225, 225, 225)
 
@@ -48,51 +55,126 @@ def write_audit(
     folder: Path,
     rows: pd.DataFrame,
     findings: Sequence[Finding],
-    scheme: LandmarkScheme,
-    data_summary: str,
+    points: PointAudit,
+    datamodule: FaceDataModule,
 ) -> Path:
-    """Write `<scheme>.html`, with its thumbnails in a folder beside it.
+    """Write `<scheme>.html`, with its pictures in a folder beside it.
 
     Args:
         folder: where to.
         rows: one row per finding, with its `category`, broken entries included.
         findings: those of entries that can be read.
-        scheme: of the points.
-        data_summary: what the data set is.
+        points: what the data says of the points.
+        datamodule: the data set, read.
 
     Returns:
         The page's path.
     """
-    sections = []
+    scheme = datamodule.scheme
+    pictures = folder / scheme.name
+    sections = [*_points_sections(pictures, points, datamodule)]
     for category, group in rows.groupby("category", sort=False):
         shown = [finding for finding in findings if finding.category == category]
-        all_rows = table(group.drop(columns="category"))
-        long = len(group) > MAX_THUMBNAILS
-        parts = [folded(f"All {len(group)}", all_rows) if long else all_rows]
-        if shown:
-            sheet = folder / scheme.name / f"{str(category).replace(' ', '_')}.jpg"
-            pairs = any(finding.other for finding in shown)
-            pictures = [
-                picture
-                for finding in shown[:MAX_THUMBNAILS]
-                for picture in _thumbnails(finding, scheme, (SIDE, SIDE), pairs)
-            ]
-            save_image(sheet, grid(pictures, columns=4))
-            first = f"the first {MAX_THUMBNAILS}" if len(shown) > MAX_THUMBNAILS else ""
-            parts.insert(0, photo(sheet, first))
-        sections.append(Section(f"{category}: {len(group)}", CATEGORIES[str(category)], parts))
+        sections.append(_findings_section(pictures, str(category), group, shown, scheme))
     path = folder / f"{scheme.name}.html"
     counts = rows["category"].value_counts(sort=False)
     write_page(
         path,
         f"{scheme.name}: {len(rows)} findings",
-        f"{data_summary}. In the thumbnails the subject's right side is red, the left one green; "
-        "a yellow dot marks the first point of each part.",
+        f"{datamodule.summary()}. In the thumbnails of findings the subject's right side is red, "
+        "the left one green; a yellow dot marks the first point of each part.",
         "",
         {str(category): str(count) for category, count in counts.items()},
         sections,
     )
     return path
+
+
+def _points_sections(
+    pictures: Path, points: PointAudit, datamodule: FaceDataModule
+) -> Iterator[Section]:
+    """Faces with numbered points, and the points' names, labels and flip pairs."""
+    scheme = datamodule.scheme
+    records = [r for records in datamodule.splits.values() for r in records]
+    labelled = [r for r in records if r.keypoints is not None]
+    if labelled:
+        step = max(1, len(labelled) // FACES)
+        # The face with most points is drawn large; its numbers are those of the table.
+        counts = [int(np.isfinite(annotated_points(r)).all(axis=1).sum()) for r in labelled]
+        best = labelled[int(np.argmax(counts))]
+        save_image(pictures / "numbered.jpg", _numbered(best, scheme, 720, 0.45))
+        faces = [_numbered(r, scheme, 300, 0.3) for r in labelled[::step][:FACES]]
+        save_image(pictures / "faces.jpg", grid(faces, columns=4))
+        yield Section(
+            "Points",
+            "Are the points where they are meant to be, in the right order? The numbers are those "
+            "of the table; lines are the skeleton, the yellow frame is the face's box.",
+            [photo(pictures / "numbered.jpg", best.name), table(points.table)],
+        )
+        yield Section("Faces", "Faces from all of the data.", [photo(pictures / "faces.jpg")])
+    known = points.proposed or scheme
+    if points.mean is not None and known.flip_pairs is not None:
+        save_image(pictures / "flip_pairs.jpg", _pairs_picture(points.mean, known))
+        text = "Each line joins two points that are exchanged in a mirrored face."
+        parts = [photo(pictures / "flip_pairs.jpg")]
+        if points.proposed is not None:
+            text = "None are known. These are read off the mirrored mean shape; if the lines are "
+            text += "right, give the scheme below as dataset.landmarks=FILE.yaml."
+            parts.append(folded("The scheme", plain(points.proposed.to_yaml())))
+        yield Section("Flip pairs on the mean shape", text, parts)
+
+
+def _numbered(record: FaceRecord, scheme: LandmarkScheme, side: int, size: float) -> np.ndarray:
+    """A face with its box, its points, their numbers and the skeleton."""
+    matrix = Crop((side, side), 3, 1.5, True).transform(record.bbox)
+    picture = warp(record.load(3), matrix, (side, side), 3)
+    corners = transform_points(matrix, record.bbox.reshape(2, 2))
+    picture = draw_box(picture, corners.ravel())
+    pixels = transform_points(matrix, annotated_points(record))
+    picture = draw_points(picture, pixels, TRUTH, scheme, radius=max(1.5, side / 250))
+    if record.occluded is not None:
+        hidden = np.where(record.occluded[:, None], pixels, np.nan)
+        picture = draw_points(picture, hidden, PREDICTION, radius=max(1.5, side / 250))
+    picture = draw_numbers(picture, pixels, size=size)
+    return caption(picture, Path(record.name).stem[-40:])
+
+
+def _pairs_picture(mean: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    """The mean shape with its flip pairs as lines."""
+    extent = np.ptp(mean, axis=0).max()
+    pixels = (mean - mean.min(axis=0)) / max(float(extent), 1e-9) * 420 + 40
+    height, width = np.ceil(pixels.max(axis=0)[::-1] + 40).astype(int)
+    canvas = np.full((height, width, 3), 250, np.uint8)
+    for a, b in scheme.flip_pairs or ():
+        ends = np.round(pixels[[a, b]]).astype(int).tolist()
+        cv2.line(canvas, ends[0], ends[1], (150, 175, 215), 1, cv2.LINE_AA)
+    canvas = draw_points(canvas, pixels, PREDICTION, radius=2.5)
+    return draw_numbers(canvas, pixels, size=0.35)
+
+
+def _findings_section(
+    pictures: Path,
+    category: str,
+    group: pd.DataFrame,
+    shown: Sequence[Finding],
+    scheme: LandmarkScheme,
+) -> Section:
+    """The findings of a category, the first ones with thumbnails."""
+    all_rows = table(group.drop(columns="category"))
+    long = len(group) > MAX_THUMBNAILS
+    parts = [folded(f"All {len(group)}", all_rows) if long else all_rows]
+    if shown:
+        sheet = pictures / f"{category.replace(' ', '_')}.jpg"
+        pairs = any(finding.other for finding in shown)
+        thumbnails = [
+            picture
+            for finding in shown[:MAX_THUMBNAILS]
+            for picture in _thumbnails(finding, scheme, (SIDE, SIDE), pairs)
+        ]
+        save_image(sheet, grid(thumbnails, columns=4))
+        first = f"the first {MAX_THUMBNAILS}" if len(shown) > MAX_THUMBNAILS else ""
+        parts.insert(0, photo(sheet, first))
+    return Section(f"{category}: {len(group)}", CATEGORIES[category], parts)
 
 
 def _thumbnails(

@@ -10,6 +10,7 @@ import pytest
 
 from facekp.core.errors import DataError
 from facekp.data.formats.dlib_xml import read_dlib_xml
+from tests.data.formats.helpers import BOXES, NAMES, faces, points_of, read, round_trip
 from tests.helpers import POINTS68, write_xml
 
 
@@ -54,3 +55,18 @@ def test_broken_xml(tmp_path: Path, change: Callable[[str], str], message: str) 
     path = write_xml(tmp_path, change)
     with pytest.raises(DataError, match=message):
         read_dlib_xml(path)
+
+
+def test_parts_of_any_name_some_missing(tmp_path: Path) -> None:
+    content = round_trip("dlib", tmp_path / "a.xml", faces(occluded=False))
+    assert tuple(content.names) == NAMES
+    np.testing.assert_allclose([face.bbox for face in content.faces], BOXES, atol=1e-6)
+
+
+def test_numbered_parts_are_ordered_by_number(tmp_path: Path) -> None:
+    parts = "".join(f"<part name='{at}' x='{at}' y='1'/>" for at in ("10", "036", "9"))
+    text = f"<images><image file='a.jpg'><box top='1' left='1' width='9' height='9'>{parts}"
+    (tmp_path / "a.xml").write_text(f"{text}</box></image></images>")
+    content = read(tmp_path / "a.xml")
+    assert content.names == ["9", "10", "36"]
+    assert points_of(content)[0, :, 0].tolist() == [9, 10, 36]

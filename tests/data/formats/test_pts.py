@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekp.core.errors import DataError
+from facekp.core.errors import ConfigError, DataError
 from facekp.data.formats.pts import read_pts, write_pts
+from tests.data.formats.helpers import faces, image, read, round_trip
 from tests.helpers import POINTS68
 
 
@@ -44,3 +45,22 @@ def test_broken_pts(tmp_path: Path, change: Callable[[str], str], message: str) 
     (tmp_path / "a.pts").write_text(change((tmp_path / "a.pts").read_text()))
     with pytest.raises(DataError, match=message):
         read_pts(tmp_path / "a.pts")
+
+
+def test_a_folder_of_files_beside_images(tmp_path: Path) -> None:
+    content = round_trip("pts", tmp_path / "faces", faces(occluded=False, missing=False))
+    assert [face.image for face in content.faces] == ["0", "1", "2", "3"]
+    image(tmp_path / "faces/a/0.PNG")
+    assert read(tmp_path / "faces").faces[0].image == tmp_path / "faces/a/0.PNG"
+
+
+def test_files_of_different_sizes_are_named(tmp_path: Path) -> None:
+    write_pts(tmp_path / "a.pts", POINTS68)
+    write_pts(tmp_path / "b.pts", POINTS68[:5])
+    with pytest.raises(DataError, match=r"b.pts:2: 68 points expected, stated '5'"):
+        read(tmp_path)
+
+
+def test_missing_points_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"format=pts: a/1.jpg: a face lacks points"):
+        round_trip("pts", tmp_path / "faces", faces())

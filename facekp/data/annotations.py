@@ -1,0 +1,360 @@
+"""A user's own annotations, in any of the formats of `facekp.data.formats`."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facekp.core.errors import ConfigError, DataError, skip_or_raise
+from facekp.core.files import exists
+from facekp.core.geometry import bounding_box, image_box
+from facekp.core.image import image_size
+from facekp.core.landmarks import LandmarkScheme, find_scheme
+from facekp.data.annotation_scheme import columns_of, scheme_of
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.formats.base import AnnotationFile, FaceEntry, ReadOptions
+from facekp.data.formats.recognition import read_annotation_file
+from facekp.data.image_files import ImageFinder
+from facekp.data.records import FaceRecord, Splits
+from facekp.data.splits import shared_by_splits, split_by_group
+
+log = logging.getLogger(__name__)
+
+BOXES = ("annotation", "points", "image")
+"""Where a face's box can come from, see `AnnotationsDataModule`."""
+MARGIN = 0.1
+"""Around the points where they are the box, in longer sides of their bounding box."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A file that has been read, with the split that it is for."""
+
+    split: str
+    path: Path
+    content: AnnotationFile
+    folders: list[Path]
+    """Where its images are."""
+    upright: bool
+
+
+class AnnotationsDataModule(FaceDataModule):
+    """Annotations of any points in any of the known formats.
+
+    * Points: names, skeleton and flip pairs come from `landmarks`, else from the file, else a
+      bundled scheme with the same names, else pairs from `left` and `right` in the names.
+    * Boxes: that of the annotation; else the points' extent with a margin, if there are three;
+      else the whole image. `box` forces one of them.
+    * Splits: `val` and `test`, or what the file says, or at random by group.
+
+    A face without any point is left out of training and validation. A test file without points is
+    for prediction.
+
+    Args:
+        train: file or folder of annotations, or a list of them; relative to the working folder or
+            to `data_dir`.
+        val: the same for validation; None: a part of `train`.
+        test: the same for the final test.
+        images: folder of the images, or a list of folders, one per file of `train`, `val` and
+            `test`; None: beside the annotations.
+        format: of the annotations, by name; None: recognised by content.
+        landmarks: name of a bundled scheme, or a YAML file; None: as above.
+        category: of a file with several.
+        box: `annotation`, `points` or `image`; None: as above.
+        group: heading of the column with the person or photo, or a regular expression on the
+            image's name whose first group is it, e.g. `(.+)_[0-9]+`; None: a column `group` or
+            `person`, else the photo.
+        val_fraction: share of the faces that validates, where nothing says which.
+        test_fraction: the same for the final test.
+        split_seed: of the random split.
+        **settings: see `FaceDataModule`.
+
+    Raises:
+        ConfigError: a setting that cannot work.
+    """
+
+    subset_label = "folder"
+    protocol = "annotations"
+
+    def __init__(
+        self,
+        *,
+        train: str | Sequence[str] | None = None,
+        val: str | Sequence[str] | None = None,
+        test: str | Sequence[str] | None = None,
+        images: str | Sequence[str] | None = None,
+        format: str | None = None,  # noqa: A002  # the setting's name
+        landmarks: str | None = None,
+        category: str | None = None,
+        box: str | None = None,
+        group: str | None = None,
+        val_fraction: float = 0.2,
+        test_fraction: float = 0.0,
+        split_seed: int = 0,
+        **settings,
+    ) -> None:
+        super().__init__(**settings)
+        if not train:
+            raise ConfigError("dataset.train= is missing: give a file or folder of annotations")
+        if box is not None and box not in BOXES:
+            raise ConfigError(f"dataset.box={box}: choose one of {', '.join(BOXES)}, or null")
+        if not (val_fraction > 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
+            raise ConfigError(
+                f"dataset.val_fraction={val_fraction}, test_fraction={test_fraction}: give "
+                "fractions that leave faces to train on"
+            )
+        self.files = {"train": _listed(train), "val": _listed(val), "test": _listed(test)}
+        self.images, self.format, self.landmarks = _listed(images), format, landmarks
+        count = sum(map(len, self.files.values()))
+        if len(self.images) not in (0, 1, count):
+            raise ConfigError(f"dataset.images: give one folder, or {count}, one per file")
+        self.category, self.box = category, box
+        self.group_column, self.group_pattern = _group_rule(group)
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.split_seed = split_seed
+        self.box_source = box or "annotation"
+        self.notes: list[str] = []
+        """What was found in the files, and should be known."""
+
+    @property
+    def folder(self) -> Path:
+        """The first file of annotations, for messages."""
+        return self._located(self.files["train"][0])
+
+    def prepare_data(self) -> None:
+        """Check that the files exist.
+
+        Raises:
+            DataError: one does not.
+        """
+        for path in (path for paths in self.files.values() for path in paths):
+            self._located(path)
+
+    def _located(self, name: str) -> Path:
+        """A file or folder: as given, or in `data_dir`, by the longest end that exists there."""
+        path = Path(name)
+        parts = path.parts[1:] if path.is_absolute() else path.parts
+        ends = [self.data_dir.joinpath(*parts[first:]) for first in range(len(parts))]
+        choices = [path, *ends]
+        for choice in [*choices, *(choice.with_suffix(".zip") for choice in choices)]:
+            if exists(choice):
+                return choice
+        remedy = f"check dataset.train= (or val=, test=, images=), or set data_dir={self.data_dir}"
+        raise DataError(path, "there is no such file or folder", remedy)
+
+    def read_splits(self) -> Splits:
+        """`train` and `val`; `test`, or `predict` if it has no points.
+
+        Raises:
+            ConfigError: settings that do not fit the files.
+            DataError: a broken file, or an image that is missing.
+        """
+        self.notes = []
+        named = [(split, name) for split, names in self.files.items() for name in names]
+        folders = [self._located(name) for name in self.images]
+        folders = folders * len(named) if len(folders) == 1 else folders
+        sources = [
+            self._source(split, self._located(name), folders[at : at + 1])
+            for at, (split, name) in enumerate(named)
+        ]
+        self.scheme = self._scheme_of(sources)
+        splits: Splits = {}
+        boxes: dict[str, int] = {}
+        for source in sources:
+            for split, record, box in self._records(source):
+                splits.setdefault(split, []).append(record)
+                boxes[box] = boxes.get(box, 0) + (split == "train")
+        self.box_source = max(boxes, key=lambda box: boxes[box], default=self.box_source)
+        if len(boxes) > 1:
+            counts = ", ".join(f"{count} by {box}" for box, count in boxes.items())
+            self.notes.append(f"boxes of several kinds: {counts}; dataset.box= forces one")
+        splits = self._without_empty(splits)
+        if not splits.get("val"):
+            splits |= self._drawn(splits.get("train", []), "test" not in splits)
+        self._warn_of_leaks(splits)
+        return {name: splits[name] for name in ("train", "val", "test", "predict")
+                if name in splits}  # fmt: skip
+
+    def _source(self, split: str, path: Path, images: list[Path]) -> _Source:
+        options = ReadOptions(self.category, self.group_column, self.cache_dir, self.problems)
+        content, annotation_format = read_annotation_file(path, options, self.format)
+        if self.group_column and any(face.group is None for face in content.faces):
+            raise ConfigError(
+                f"dataset.group={self.group_column}: {path} has no such column; give a regular "
+                "expression on the image's name, e.g. '(.+)_[0-9]+'"
+            )
+        self.notes += [f"{path.name}: {note}" for note in content.notes]
+        folders = images or annotation_format.image_folders(path)
+        return _Source(split, path, content, folders, annotation_format.upright)
+
+    def _scheme_of(self, sources: list[_Source]) -> LandmarkScheme:
+        files = [(source.path, source.content) for source in sources]
+        chosen = find_scheme(self.landmarks) if self.landmarks else None
+        scheme, notes = scheme_of(files, chosen)
+        self.notes += notes
+        return scheme
+
+    def _records(self, source: _Source) -> list[tuple[str, FaceRecord, str]]:
+        """(split, record, source of its box) of each face of a file."""
+        finder = ImageFinder(source.folders)
+        columns = columns_of(source.path, source.content, self.scheme)
+        found = []
+        for entry in source.content.faces:
+            try:
+                found.append(self._record(entry, source, finder, columns))
+            except DataError as error:
+                skip_or_raise(error, self.problems)
+        return found
+
+    def _record(
+        self, entry: FaceEntry, source: _Source, finder: ImageFinder, columns: np.ndarray
+    ) -> tuple[str, FaceRecord, str]:
+        image = entry.image
+        if isinstance(image, str):
+            try:
+                image = finder.find(image)
+            except ValueError as error:
+                remedy = "give dataset.images=FOLDER, or remove the entry"
+                raise entry.error(str(error), remedy) from error
+        keypoints, occluded = np.full((self.scheme.count, 2), np.nan), None
+        keypoints[columns] = entry.keypoints
+        if entry.occluded is not None:
+            occluded = np.zeros(self.scheme.count, bool)
+            occluded[columns] = entry.occluded
+        bbox, box = self._box(entry, keypoints, image, source.upright)
+        name = str(entry.image).replace("\\", "/") if isinstance(entry.image, str) else image.name
+        labelled = bool(np.isfinite(keypoints).any())
+        record = FaceRecord(
+            image=image,
+            bbox=bbox,
+            keypoints=keypoints if labelled else None,
+            name=name,
+            group=self._group(entry, name, str(image)),
+            subset=image.parent.name,
+            origin=(entry.file, entry.line),
+            size=entry.size,
+            upright=source.upright,
+            occluded=occluded,
+            tags=entry.tags,
+        )
+        return entry.split or source.split, record, box
+
+    def _box(
+        self, entry: FaceEntry, keypoints: np.ndarray, image: Path, upright: bool
+    ) -> tuple[np.ndarray, str]:
+        """A face's box (4,) and where it comes from."""
+        if self.box in (None, "annotation") and entry.bbox is not None:
+            return entry.bbox, "annotation"
+        if self.box == "annotation":
+            remedy = "add it, or let dataset.box=points or image make it"
+            raise entry.error(f"{entry.image}: the entry has no box", remedy)
+        enough = np.isfinite(keypoints).all(axis=1).sum() >= 3
+        if self.box != "image" and enough:
+            extent = bounding_box(keypoints)
+            margin = MARGIN * (extent[2:] - extent[:2]).max()
+            if margin > 0:
+                return extent + margin * np.array([-1, -1, 1, 1]), "points"
+        if self.box == "points":
+            remedy = "remove the entry, or choose dataset.box=image"
+            raise entry.error(f"{entry.image}: fewer than three points apart", remedy)
+        return image_box(entry.size or image_size(image, upright=upright)), "image"
+
+    def _group(self, entry: FaceEntry, name: str, image: str) -> str:
+        if self.group_pattern is not None:
+            found = self.group_pattern.search(name)
+            if found is None or found[1] is None:
+                pattern = self.group_pattern.pattern
+                remedy = "correct it, e.g. dataset.group='(.+)_[0-9]+'"
+                raise entry.error(f"dataset.group={pattern} does not match {name}", remedy)
+            return found[1]
+        return entry.group or image
+
+    def _without_empty(self, splits: Splits) -> Splits:
+        """Faces without points removed; a test split without any becomes `predict`."""
+        kept: Splits = {}
+        for name, records in splits.items():
+            labelled = [record for record in records if record.keypoints is not None]
+            if name == "test" and not labelled:
+                kept["predict"] = records
+                continue
+            kept[name] = labelled
+            if len(labelled) < len(records):
+                count = len(records) - len(labelled)
+                self.notes.append(f"{count} faces of {name} have no points and are left out")
+        return kept
+
+    def _drawn(self, records: list[FaceRecord], with_test: bool) -> Splits:
+        """`train` and `val`, and `test` if asked for, at random by group."""
+        drawn: Splits = {}
+        fraction = self.val_fraction
+        if with_test and self.test_fraction:
+            records, drawn["test"] = split_by_group(records, self.test_fraction, self.split_seed)
+            fraction /= 1 - self.test_fraction
+        drawn["train"], drawn["val"] = split_by_group(records, fraction, self.split_seed)
+        return drawn
+
+    def _warn_of_leaks(self, splits: Splits) -> None:
+        for first, second, what, shared, total in shared_by_splits(splits):
+            log.warning(
+                f"LEAK: {shared} of the {total} {what} in {second} are in {first}, too: figures on "
+                f"{second} are too good; keep each on one side, e.g. by giving all files as "
+                "dataset.train=[...] and dataset.group= a column or a regular expression"
+            )
+
+    def _empty_split_message(self, split: str) -> str:
+        groups = {record.group for records in self.splits.values() for record in records}
+        if split == "val" and len(groups) == 1:
+            return (
+                f"{self.folder}: all faces belong to one group ({groups.pop()}), so none can "
+                "validate; give dataset.val=, or another dataset.group="
+            )
+        return super()._empty_split_message(split)
+
+    def evaluation_subsets(
+        self, split: str, records: Sequence[FaceRecord]
+    ) -> dict[str, np.ndarray]:
+        """All faces, and those of each tag, e.g. WFLW's attributes."""
+        tags = dict.fromkeys(tag for record in records for tag in record.tags)
+        masks = {tag: np.array([tag in record.tags for record in records]) for tag in tags}
+        return super().evaluation_subsets(split, records) | masks
+
+    def summary(self) -> str:
+        """What was read: files, faces per split, points, missing labels, boxes."""
+        verbs = {"train": "train", "val": "validate", "test": "test", "predict": "to predict"}
+        counts = ", ".join(f"{len(r)} faces {verbs[name]}" for name, r in self.splits.items())
+        files = ", ".join(name for names in self.files.values() for name in names)
+        points = [r.keypoints for rs in self.splits.values() for r in rs if r.keypoints is not None]
+        missing = int(np.isnan(points).any(axis=2).sum()) if points else 0
+        labels = len(points) * self.scheme.count
+        pairs = self.scheme.flip_pairs
+        lines = [
+            f"{files}: {counts}",
+            f"  {self.scheme.count} points ({self.scheme.name}), {missing} of {labels} labels "
+            f"missing; box: {self.box_source}; "
+            f"{'no' if pairs is None else len(pairs)} flip pairs known",
+        ]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+def _listed(names: str | Sequence[str] | None) -> list[str]:
+    if names is None:
+        return []
+    return [names] if isinstance(names, str) else [str(name) for name in names]
+
+
+def _group_rule(group: str | None) -> tuple[str | None, re.Pattern[str] | None]:
+    """The column, or the regular expression, that `dataset.group` names."""
+    if group is None or "(" not in group:
+        return group, None
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise ConfigError(f"dataset.group={group}: not a regular expression ({error})") from error
+    if not pattern.groups:
+        raise ConfigError(f"dataset.group={group}: put parentheses around the person's part")
+    return None, pattern

@@ -1,0 +1,98 @@
+"""Finding the image files that annotations name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from facekp.core.files import is_file
+
+MAX_FILES = 500_000
+"""Files that are looked through for an image that is not where its name says."""
+MAX_DEPTH = 6
+"""The same for folders inside folders."""
+
+
+class ImageFinder:
+    """Finds images by the names that annotations give them.
+
+    A name may be relative to one of the folders, or come from another machine, be it Windows: the
+    longest end of it that exists in a folder is taken; then a file of the same name anywhere below;
+    then one whose name differs in its suffix or case.
+
+    Args:
+        folders: where images may be, in order.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+        self._known: dict[str, Path] = {}
+
+    def find(self, name: str) -> Path:
+        """Path of an image.
+
+        Raises:
+            ValueError: there is none, or several.
+        """
+        if name not in self._known:
+            self._known[name] = self._search(name)
+        return self._known[name]
+
+    def _search(self, name: str) -> Path:
+        parts = _inner_parts(name)
+        for folder in self.folders:
+            for first in range(len(parts)):
+                candidate = folder.joinpath(*parts[first:])
+                if is_file(candidate):
+                    return candidate
+        last = parts[-1].lower() if parts else ""
+        found = self._by_name.get(last) or self._by_stem.get(PurePosixPath(last).stem, [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            places = ", ".join(str(path) for path in found[:3])
+            raise ValueError(f"several images are called {name} ({places})")
+        places = ", ".join(str(folder) for folder in self.folders) or "no folder"
+        raise ValueError(f"the image {name[:200]} is not in {places}")
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in self._files():
+            found.setdefault(path.name.lower(), []).append(path)
+        return found
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for paths in self._by_name.values():
+            for path in paths:
+                if path.suffix.lower() not in (".txt", ".json", ".pts", ".csv", ".xml"):
+                    found.setdefault(path.stem.lower(), []).append(path)
+        return found
+
+    def _files(self) -> Iterator[Path]:
+        count = 0
+        seen: set[str] = set()
+        for root in self.folders:
+            for folder, folders, files in os.walk(root):
+                depth = len(Path(folder).relative_to(root).parts)
+                hidden = {name for name in folders if name.startswith(".")}
+                folders[:] = [] if depth >= MAX_DEPTH else sorted(set(folders) - hidden)
+                real = os.path.realpath(folder)
+                if real in seen:
+                    continue
+                seen.add(real)
+                for name in sorted(files):
+                    count += 1
+                    if count > MAX_FILES:
+                        return
+                    yield Path(folder, name)
+
+
+def _inner_parts(name: str) -> tuple[str, ...]:
+    """The parts of a path that lead inward: no drive, no root, no `..`."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return tuple(part for part in parts if part not in ("/", "//", "..") and part[-1:] != ":")

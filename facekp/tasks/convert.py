@@ -1,0 +1,54 @@
+"""Converting a data set to another format of annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facekp.core.errors import ConfigError
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.formats.recognition import writable_format
+from facekp.data.writing import ImageFace, write_annotations
+from facekp.tasks.common import output_folder
+
+
+def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> list[Path]:  # noqa: A002  # the command line's name
+    """Write a data set as annotations of another format, one file (or folder) per split.
+
+    Images stay where they are, but for `format=pts`, which needs them beside the points.
+
+    Args:
+        dataset: the data set.
+        format: `coco`, `csv`, `dlib` or `pts`.
+        output: folder of the files.
+
+    Returns:
+        The files.
+
+    Raises:
+        FacekpError: the data cannot be read, or the format cannot hold it.
+    """
+    if dataset is None:
+        raise ConfigError("dataset= is missing: e.g. dataset=annotations dataset.train=faces.csv")
+    if format is None:
+        raise ConfigError("format= is missing: give coco, csv, dlib or pts")
+    annotation_format = writable_format(format)
+    dataset.prepare_data()
+    dataset.read()
+    print(dataset.summary())
+    folder, paths = output_folder(output), []
+    for split, records in dataset.splits.items():
+        if format == "pts":  # which is nothing but points
+            records = [record for record in records if record.keypoints is not None]
+        if not records:
+            continue
+        path = folder / f"{split}{annotation_format.suffix}"
+        faces = [ImageFace.of_record(record) for record in records]
+        root = write_annotations(annotation_format, path, faces, dataset.scheme, split)
+        images = "" if format == "pts" else f", images in {root}"
+        print(f"{path}: {len(faces)} faces{images}")
+        paths.append(path)
+    if annotation_format.name in ("dlib", "pts"):  # which hold no names of points, skeleton, ...
+        scheme = folder / f"{dataset.scheme.name}.yaml"
+        scheme.write_text(dataset.scheme.to_yaml(), encoding="utf-8")
+        print(f"{scheme}: the points, for dataset.landmarks=")
+    return paths

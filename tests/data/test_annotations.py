@@ -1,0 +1,295 @@
+"""A user's own annotations as a data module: points, boxes, splits, images."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.landmarks import bundled_schemes
+from facekp.data.annotations import AnnotationsDataModule
+from facekp.data.augmentation import Augmentation
+from tests.data.formats.helpers import image
+
+HEAD = "file,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y"
+
+
+def own(folder: Path, text: str | None = None, **settings: Any) -> AnnotationsDataModule:
+    """A data module of `faces.csv`; its images are made as needed."""
+    rows = [f"p{at}_{at % 2}.jpg,60,30,30,{30 + at},45,60" for at in range(10)]
+    text = "\n".join([HEAD, *rows]) if text is None else text
+    (folder / "faces.csv").write_text(text)
+    for row in text.split("\n")[1:]:
+        if not (folder / row.split(",")[0]).exists():
+            image(folder / row.split(",")[0])
+    module = AnnotationsDataModule(
+        data_dir=folder, input_size=(32, 32), train=str(folder / "faces.csv"), **settings
+    )
+    module.prepare_data()
+    module.setup()
+    return module
+
+
+def records(module: AnnotationsDataModule, *splits: str) -> list:
+    return [record for split in splits or module.splits for record in module.splits[split]]
+
+
+def test_points_flip_pairs_and_split(tmp_path: Path) -> None:
+    module = own(tmp_path, val_fraction=0.3)
+    assert module.scheme.point_names == ("left_eye", "right_eye", "nose")
+    assert module.scheme.flip_pairs == ((0, 1),)
+    assert [len(module.splits[name]) for name in ("train", "val")] == [7, 3]
+    assert module.num_keypoints == 3
+    batch = next(iter(module.train_dataloader()))
+    assert batch["keypoints"].shape == (7, 3, 2)
+    assert "10 labels" not in module.summary()
+    assert "7 faces train, 3 faces validate" in module.summary()
+
+
+def test_names_of_a_bundled_scheme_bring_it(tmp_path: Path) -> None:
+    scheme = bundled_schemes()["five"]
+    names = scheme.point_names[::-1]
+    head = "file," + ",".join(f"{name}_{axis}" for name in names for axis in "xy")
+    rows = [f"{at}.jpg,1,2,3,4,5,6,7,8,9,10" for at in range(5)]
+    module = own(tmp_path, "\n".join([head, *rows]))
+    assert module.scheme is scheme
+    assert records(module)[0].keypoints[:, 0].tolist() == [9, 7, 5, 3, 1]
+
+
+def test_declared_landmarks(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "names: [nose, left_eye, right_eye]\nflip_pairs: [[1, 2]]\n"
+    )
+    module = own(tmp_path, landmarks=str(tmp_path / "mine.yaml"))
+    assert module.scheme.name == "mine"
+    assert records(module)[0].keypoints[0].tolist() == [45, 60]
+    (tmp_path / "other.yaml").write_text("names: [nose, mouth, chin]\n")
+    with pytest.raises(DataError, match="points that landmarks other do not have: left_eye"):
+        own(tmp_path, landmarks=str(tmp_path / "other.yaml"))
+    with pytest.raises(DataError, match="3 points, landmarks ibug68 have 68"):
+        own(tmp_path, landmarks="ibug68")
+
+
+def test_unnamed_points_go_by_position(tmp_path: Path) -> None:
+    rows = [f"{at}.jpg,60,30,30,30,45,60" for at in range(5)]
+    text = "\n".join([",0,1,2,3,4,5", *rows])
+    module = own(tmp_path, text)
+    assert module.scheme.flip_pairs is None
+    assert "no flip pairs" in module.summary()
+    (tmp_path / "mine.yaml").write_text(
+        "names: [left_eye, right_eye, nose]\nflip_pairs: [[0, 1]]\n"
+    )
+    assert own(tmp_path, text, landmarks=str(tmp_path / "mine.yaml")).scheme.name == "mine"
+    with pytest.raises(DataError, match="3 points, landmarks five have 5"):
+        own(tmp_path, text, landmarks="five")
+
+
+def test_mirroring_needs_flip_pairs(tmp_path: Path) -> None:
+    import albumentations as A
+
+    mirror = Augmentation([A.OneOf([A.HorizontalFlip(p=1)], p=0.1)])
+    own(tmp_path, augmentation=mirror)
+    text = "\n".join([",0,1,2,3", *(f"{at}.jpg,60,30,30,30" for at in range(5))])
+    with pytest.raises(ConfigError, match="have no flip pairs"):
+        own(tmp_path, text, augmentation=mirror)
+
+
+@pytest.mark.parametrize(
+    ("row", "box", "expected", "source"),
+    [
+        ("1,2,31,42,60,30,30,30,45,60", None, [1, 2, 31, 42], "annotation"),
+        (",,,,60,30,30,30,45,60", None, [27, 27, 63, 63], "points"),
+        (",,,,60,30,30,30,,", None, [-0.5, -0.5, 119.5, 99.5], "image"),
+        ("1,2,31,42,60,30,30,30,45,60", "points", [27, 27, 63, 63], "points"),
+        ("1,2,31,42,60,30,30,30,45,60", "image", [-0.5, -0.5, 119.5, 99.5], "image"),
+    ],
+)
+def test_boxes(tmp_path: Path, row: str, box: str | None, expected: list, source: str) -> None:
+    head = "file,left,top,right,bottom," + HEAD.removeprefix("file,")
+    text = "\n".join([head, *(f"{at}.jpg,{row}" for at in range(5))])
+    module = own(tmp_path, text, box=box)
+    assert module.box_source == source
+    np.testing.assert_allclose(records(module)[0].bbox, expected)
+
+
+def test_a_box_that_is_forced_and_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"faces.csv:2: p0_0.jpg: the entry has no box"):
+        own(tmp_path, box="annotation")
+
+
+def test_groups_by_column_pattern_or_photo(tmp_path: Path) -> None:
+    text = "\n".join(
+        [f"{HEAD},person", *(f"{at}.jpg,60,30,30,30,45,60,{at // 4}" for at in range(8))]
+    )
+    people = {record.group for record in records(own(tmp_path, text))}
+    assert people == {"0", "1"}
+    module = own(tmp_path, group=r"p\d+_(\d)", val_fraction=0.5)
+    assert {record.group for record in module.splits["train"]} != {"0", "1"}
+    with pytest.raises(DataError, match=r"dataset.group=x\(\.\) does not match p0_0.jpg"):
+        own(tmp_path, group="x(.)")
+    with pytest.raises(ConfigError, match="not a regular expression"):
+        own(tmp_path, group="(")
+    with pytest.raises(DataError, match="no column team"):
+        own(tmp_path, text, group="team")
+
+
+def test_leaks_are_said_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [f"{who}_{at}.jpg,60,30,30,30,45,60" for who in "ab" for at in range(4)]
+    for name, chosen in (("t.csv", rows[::2]), ("v.csv", rows[1::2])):
+        (tmp_path / name).write_text("\n".join([HEAD, *chosen]))
+    for row in rows:
+        image(tmp_path / row.split(",")[0])
+    with caplog.at_level(logging.WARNING):
+        module = AnnotationsDataModule(
+            data_dir=tmp_path, input_size=(32, 32), train="t.csv", val="v.csv", group=r"(.)_\d"
+        )
+        module.setup()
+    assert "LEAK: 2 of the 2 groups in val are in train, too" in caplog.text
+    caplog.clear()
+    both = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train=["t.csv", "v.csv"], group=r"(.)_\d",
+        val_fraction=0.5,
+    )  # fmt: skip
+    both.setup()
+    assert "LEAK" not in caplog.text
+    assert [len(both.splits[name]) for name in ("train", "val")] == [4, 4]
+
+
+def test_the_split_column_and_a_test_fraction(tmp_path: Path) -> None:
+    names = ["train"] * 3 + ["val"] * 2 + ["test"]
+    text = "\n".join(
+        [f"{HEAD},split", *(f"{at}.jpg,60,30,30,30,45,60,{n}" for at, n in enumerate(names))]
+    )
+    module = own(tmp_path, text)
+    assert {name: len(found) for name, found in module.splits.items()} == {
+        "train": 3,
+        "val": 2,
+        "test": 1,
+    }
+    module = own(tmp_path, val_fraction=0.2, test_fraction=0.3)
+    assert {name: len(found) for name, found in module.splits.items()} == {
+        "train": 5,
+        "val": 2,
+        "test": 3,
+    }
+
+
+def test_faces_without_points_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [f"{at}.jpg,60,30,30,30,45,60" for at in range(4)] + [
+        "5.jpg,,,,,,",
+        "6.jpg,60,30,,,45,60",
+    ]
+    module = own(tmp_path, "\n".join([HEAD, *rows]))
+    assert "1 faces of train have no points and are left out" in module.summary()
+    assert "1 of 15 labels missing" in module.summary()
+    assert len(records(module)) == 5
+    assert module.has_missing
+
+
+def test_a_test_file_without_points_is_for_prediction(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text(f"{HEAD}\np0_0.jpg,,,,,,\n")
+    module = own(tmp_path, test="test.csv")
+    assert [record.keypoints for record in module.splits["predict"]] == [None]
+    assert "test" not in module.splits
+
+
+@pytest.mark.parametrize(
+    "name", ["C:\\Users\\me\\pics\\b.jpg", "/home/me/pics/b.jpg", "../pics/b.jpg", "b", "B.JPG"]
+)
+def test_images_are_found(tmp_path: Path, name: str) -> None:
+    image(tmp_path / "pics/b.jpg")
+    (tmp_path / "faces.csv").write_text(f"{HEAD}\n{name},1,2,3,4,5,6\n{name},1,2,3,4,5,7")
+    module = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="faces.csv")
+    module.read()
+    assert {record.image for record in records(module)} == {tmp_path / "pics/b.jpg"}
+
+
+def test_missing_and_ambiguous_images(tmp_path: Path) -> None:
+    (tmp_path / "faces.csv").write_text(f"{HEAD}\nb.jpg,1,2,3,4,5,6")
+    module = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="faces.csv")
+    with pytest.raises(
+        DataError, match=r"faces.csv:2: the image b.jpg is not in .*; give dataset.images="
+    ):
+        module.read()
+    image(tmp_path / "one/b.jpg")
+    image(tmp_path / "two/b.jpg")
+    module = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="faces.csv")
+    with pytest.raises(DataError, match=r"several images are called b.jpg"):
+        module.read()
+    module = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train="faces.csv", images="two"
+    )
+    module.read()
+    assert records(module)[0].image == tmp_path / "two/b.jpg"
+
+
+def test_three_bad_images_of_many_are_skipped_and_named(tmp_path: Path) -> None:
+    rows = [f"{at}.jpg,60,30,30,30,45,60" for at in range(12)]
+    for row in rows[2:]:
+        image(tmp_path / row.split(",")[0])
+    (tmp_path / "5.jpg").write_bytes(b"no image")
+    (tmp_path / "faces.csv").write_text("\n".join([HEAD, *rows]))
+    module = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train="faces.csv", on_error="skip"
+    )
+    module.setup()
+    assert len(records(module)) == 9
+    assert module.problems is not None
+    assert [error.path.name for error in module.problems] == ["faces.csv", "faces.csv", "5.jpg"]
+
+
+def test_points_of_a_turned_photo(tmp_path: Path) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for at in range(5):
+        image(tmp_path / f"{at}.jpg", exif=exif)
+    module = own(
+        tmp_path,
+        "\n".join([HEAD, *(f"{at}.jpg,60,30,30,30,45,60" for at in range(5))]),
+        box="image",
+    )
+    record = records(module)[0]
+    assert record.load(3).shape == (120, 100, 3)
+    assert record.bbox.tolist() == [-0.5, -0.5, 99.5, 119.5]
+
+
+def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
+    module = own(tmp_path)
+    faces = records(module)
+    object.__setattr__(faces[0], "tags", ("blur",))
+    masks = module.evaluation_subsets("val", faces)
+    assert list(masks) == ["val", "blur"]
+    assert masks["blur"].sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"box": "face"}, "dataset.box=face: choose one of annotation, points, image"),
+        ({"val_fraction": 0.6, "test_fraction": 0.5}, "give fractions that leave faces"),
+        ({"landmarks": "five6"}, "landmarks=five6: no such file"),
+        ({"format": "cocoa"}, "dataset.format=cocoa: choose one of"),
+        ({"images": "nowhere"}, "nowhere: there is no such file or folder"),
+        ({"val": "nowhere.csv"}, "nowhere.csv: there is no such file or folder"),
+        ({"points": [3]}, "dataset.points=[3]: give different indices from 0 to 2"),
+        ({"images": ["a", "b"]}, "dataset.images: give one folder, or 1, one per file"),
+    ],
+)
+def test_settings_that_cannot_work(tmp_path: Path, settings: dict, message: str) -> None:
+    with pytest.raises((ConfigError, DataError), match=re.escape(message)):
+        own(tmp_path, **settings)
+
+
+def test_missing_labels_train(tmp_path: Path) -> None:
+    rows = [f"{at}.jpg,60,30,{'30,30' if at % 2 else ','},45,60" for at in range(8)]
+    module = own(tmp_path, "\n".join([HEAD, *rows]))
+    shape = module.mean_shape()
+    assert torch.isfinite(shape).all()

@@ -1,0 +1,79 @@
+"""`task=convert`, and what it writes read back as a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facekp.core.errors import ConfigError
+from facekp.data.annotations import AnnotationsDataModule
+from facekp.tasks.convert import convert
+from tests.data.formats.helpers import image
+from tests.helpers import ibug, imm
+
+
+@pytest.mark.parametrize("name", ["coco", "csv", "dlib", "pts"])
+@pytest.mark.parametrize("data", ["imm", "ibug"])
+def test_a_data_set_survives_the_conversion(
+    tmp_path: Path, imm_data: Path, ibug_data: Path, data: str, name: str
+) -> None:
+    source = imm(imm_data) if data == "imm" else ibug(ibug_data)
+    paths = convert(source, name, str(tmp_path))
+    train, val = (next(p for p in paths if p.stem == split) for split in ("train", "val"))
+    written = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(64, 64), train=str(train), val=str(val),
+        images=None if name == "pts" else str(source.folder), landmarks=source.scheme.name,
+    )  # fmt: skip
+    written.setup()
+    for split in ("train", "val"):
+        before = {record.image.name: record for record in source.splits[split]}
+        assert len(written.splits[split]) == len(source.splits[split])
+        for record in written.splits[split]:
+            np.testing.assert_allclose(
+                record.keypoints, before[record.image.name].keypoints, atol=1e-6
+            )
+            if name != "pts":
+                np.testing.assert_allclose(record.bbox, before[record.image.name].bbox, atol=1e-6)
+
+
+def test_a_turned_photo_keeps_its_points(tmp_path: Path) -> None:
+    """dlib's XML counts pixels as stored, COCO those of the upright photo."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for at in range(4):
+        image(tmp_path / f"{at}.jpg", exif=exif)  # stored 120 wide, shown 100 wide
+    rows = [f"{at}.jpg,10,20,30,{40 + at},50,60" for at in range(4)]
+    (tmp_path / "a.csv").write_text("\n".join(["file,a_x,a_y,b_x,b_y,c_x,c_y", *rows]))
+
+    def data(train: str, **settings: str) -> AnnotationsDataModule:
+        return AnnotationsDataModule(
+            data_dir=tmp_path, input_size=(32, 32), train=train, **settings
+        )
+
+    convert(data("a.csv"), "dlib", str(tmp_path / "stored"))
+    convert(data("stored/train.xml", images=str(tmp_path)), "coco", str(tmp_path / "upright"))
+    stored, upright = (
+        data("stored/train.xml", images=str(tmp_path)),
+        data("upright/train.json", images=str(tmp_path)),
+    )
+    stored.read()
+    upright.read()
+    first = stored.splits["train"][0].keypoints
+    assert first is not None
+    assert first[0].tolist() == [20, 99 - 10]
+    again = upright.splits["train"][0].keypoints
+    assert again is not None
+    assert again[0].tolist() == [10, 20]
+
+
+def test_what_is_missing_is_said(tmp_path: Path, imm_data: Path) -> None:
+    with pytest.raises(ConfigError, match="dataset= is missing"):
+        convert(None, "coco", str(tmp_path))
+    with pytest.raises(ConfigError, match="format= is missing"):
+        convert(imm(imm_data), None, str(tmp_path))
+    with pytest.raises(ConfigError, match="format=labelme: choose one of coco, dlib, pts, csv"):
+        convert(imm(imm_data), "labelme", str(tmp_path))
