@@ -44,6 +44,9 @@ class NetworkDescription:
         box_source: what the boxes of the training data are: `image`, or a detector's name.
         box_prior: (4,) a training face's box relative to its points' bounding box, see
             `geometry.relative_box`.
+        detector_prior: (4,) a training face's box relative to the bounding box of a whole face's
+            points, as detectors' `points_prior` describe it; None: the network's own points are
+            such, so that `box_prior` is it.
         mean_shape: (K, 2) mean of the training faces' points, in normalised coordinates.
         config: the resolved configuration of the training.
         protocol: name of the split protocol; it decides what figures may be compared with.
@@ -68,6 +71,7 @@ class NetworkDescription:
     seed: int = 0
     version: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
+    detector_prior: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         crop = self.crop
@@ -83,16 +87,11 @@ class NetworkDescription:
             raise ValueError(f"points: {list(self.points)} of {self.scheme.count}")
         if self.mean_shape.shape != (len(self.points), 2) or self.box_prior.shape != (4,):
             raise ValueError("mean_shape or box_prior does not match the points")
-        if not np.isfinite([*self.mean_shape.ravel(), *self.box_prior]).all():
-            raise ValueError("mean_shape or box_prior is not finite")
-        width, height = self.box_prior[2:] - self.box_prior[:2]
-        if (
-            not 0
-            < min(width, height)
-            <= max(*np.abs(self.box_prior), width, height)
-            <= MAX_BOX_PRIOR
-        ):
-            raise ValueError(f"box_prior: {self.box_prior.tolist()}")
+        if not np.isfinite(self.mean_shape).all():
+            raise ValueError("mean_shape is not finite")
+        _check_prior("box_prior", self.box_prior)
+        if self.detector_prior is not None:
+            _check_prior("detector_prior", self.detector_prior)
 
     @property
     def flip_order(self) -> list[int] | None:
@@ -121,6 +120,7 @@ class NetworkDescription:
             "protocol": self.protocol,
             "box_source": self.box_source,
             "box_prior": self.box_prior.tolist(),
+            "detector_prior": None if self.detector_prior is None else self.detector_prior.tolist(),
             "mean_shape": self.mean_shape.tolist(),
             "crop": {
                 "size": list(crop.size),
@@ -153,6 +153,7 @@ class NetworkDescription:
     @classmethod
     def _parse(cls, entry: Mapping[str, Any]) -> NetworkDescription:
         height, width = entry["crop"]["size"]
+        detector = entry.get("detector_prior")
         crop = Crop(
             (int(height), int(width)),
             int(entry["crop"]["channels"]),
@@ -165,6 +166,7 @@ class NetworkDescription:
             crop=crop,
             box_source=str(entry["box_source"]),
             box_prior=np.array(entry["box_prior"], dtype=float),
+            detector_prior=None if detector is None else np.array(detector, dtype=float),
             mean_shape=np.array(entry["mean_shape"], dtype=float).reshape(-1, 2),
             config=dict(entry["config"]),
             protocol=str(entry.get("protocol", "")),
@@ -173,6 +175,19 @@ class NetworkDescription:
             version=str(entry.get("facekp", "")),
             environment=dict(entry.get("environment", {})),
         )
+
+
+def _check_prior(name: str, prior: np.ndarray) -> None:
+    """Check a box (4,) that is relative to another.
+
+    Raises:
+        ValueError: it is not finite, empty, or implausibly large.
+    """
+    if prior.shape != (4,) or not np.isfinite(prior).all():
+        raise ValueError(f"{name} is not four finite numbers")
+    width, height = prior[2:] - prior[:2]
+    if not 0 < min(width, height) <= max(*np.abs(prior), width, height) <= MAX_BOX_PRIOR:
+        raise ValueError(f"{name}: {prior.tolist()}")
 
 
 def _upgraded(entry: Mapping[str, Any]) -> dict[str, Any]:

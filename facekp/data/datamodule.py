@@ -45,7 +45,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
     (`comparison_note`).
 
     Args:
-        data_dir: folder that holds the data set's folder.
+        data_dir: folder that holds the data set's folder; None: `data`.
         input_size: (height, width) of the network's input.
         channels: 1 (grey) or 3 (RGB).
         points: indices in the scheme of the points to predict; None: all.
@@ -76,7 +76,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
 
     def __init__(
         self,
-        data_dir: str | Path,
+        data_dir: str | Path | None,
         input_size: Sequence[int],
         channels: int = 1,
         points: Sequence[int] | None = None,
@@ -92,7 +92,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
         on_error: str = "stop",
     ) -> None:
         super().__init__()
-        self.data_dir = Path(data_dir)
+        self.data_dir = Path(data_dir or "data")
         self._points = points
         if batch_size < 1:
             raise ConfigError(f"dataset.batch_size={batch_size}: at least 1 is needed")

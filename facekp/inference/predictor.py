@@ -193,7 +193,9 @@ class Predictor:
         prior = POINTS_PRIORS.get(box_source)
         if prior is None:
             prior = np.array(self.detector.points_prior)
-        return apply_box_prior(apply_box_prior(box, prior), self.description.box_prior)
+        own = self.description.detector_prior
+        own = self.description.box_prior if own is None else own
+        return apply_box_prior(apply_box_prior(box, prior), own)
 
     def predict_boxes(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches.

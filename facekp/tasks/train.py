@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as L
 import yaml
@@ -23,12 +24,14 @@ from facekp.core.plugins import register_plugins
 from facekp.core.progress import format_duration
 from facekp.core.run_folder import BEST, REPORT, RESULTS, accept_resume
 from facekp.data.datamodule import FaceDataModule
+from facekp.inference.detectors import DlibDetector
 from facekp.metrics import format_metric
 from facekp.models.base import KeypointNetwork
 from facekp.models.checkpoint import read_checkpoint
 from facekp.models.factory import build_network
 from facekp.tasks.common import build
 from facekp.training.callbacks.distillation import Distillation
+from facekp.training.detector_prior import measure_detector_prior
 from facekp.training.fit import FitResult, describe, fit
 from facekp.training.memory import peak_bytes
 from facekp.training.module import KeypointModule
@@ -91,7 +94,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
     datamodule.prepare_data()
     datamodule.setup()
     config = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    description = describe(datamodule, config)
+    description = describe(datamodule, config, detector_prior(datamodule))
     if cfg.ckpt_path:
         check_resume(description, cfg.ckpt_path)
         accept_resume(run_dir)
@@ -122,6 +125,23 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
     return TrainingResult(
         run_dir, fitted.best_ckpt, report, cfg.monitor, fitted.metrics, fitted.history
     )
+
+
+def detector_prior(datamodule: FaceDataModule) -> np.ndarray | None:
+    """How dlib's boxes lie to those of own annotations; None where that is known, or cannot be."""
+    if datamodule.box_source not in ("points", "annotation"):
+        return None
+    try:
+        detector = DlibDetector()
+    except ConfigError:  # the detect extra is not installed
+        return None
+    prior = measure_detector_prior(datamodule.splits["train"], detector)
+    if prior is None:
+        log.info(
+            "dlib finds too few of the faces to compare its boxes with the training's: for photos "
+            "give boxes=FILE, or detector=none if each is one face"
+        )
+    return prior
 
 
 def prepare_network(

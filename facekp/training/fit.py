@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as L
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
@@ -130,13 +131,18 @@ def monitorable(metrics: KeypointMetrics) -> tuple[str, ...]:
     return "val/loss", *(f"val/{name}" for name in names)
 
 
-def describe(datamodule: FaceDataModule, config: Mapping[str, Any]) -> NetworkDescription:
+def describe(
+    datamodule: FaceDataModule,
+    config: Mapping[str, Any],
+    detector_prior: np.ndarray | None = None,
+) -> NetworkDescription:
     """Description of a network that is trained on some data.
 
     Args:
         datamodule: the data, set up.
         config: resolved configuration of the training, plain containers: at least `seed`, `model`
             and `dataset`.
+        detector_prior: of points that are not a whole face's, see `measure_detector_prior`.
     """
     return NetworkDescription(
         scheme=datamodule.scheme,
@@ -144,6 +150,7 @@ def describe(datamodule: FaceDataModule, config: Mapping[str, Any]) -> NetworkDe
         crop=datamodule.crop,
         box_source=datamodule.box_source,
         box_prior=datamodule.box_prior(),
+        detector_prior=detector_prior,
         mean_shape=datamodule.mean_shape().numpy().astype(float),
         config=config,
         protocol=datamodule.protocol,

@@ -124,37 +124,38 @@ def draw_faces(
 def point_radius(points: np.ndarray, size: tuple[int, int]) -> float:
     """Radius in pixels of the points (K, 2) of a face on a photo of `size` (height, width).
 
-    In proportion to the face; of few points, whose extent says little, to the photo.
+    In proportion to the face, larger for few points; of one or two, whose extent says little, to
+    the photo.
     """
-    if len(points) <= 5:
-        return float(np.clip(min(size) / 90, 2.0, 12.0))
+    if np.isfinite(points).all(axis=1).sum() < 3:
+        return float(np.clip(min(size) / 120, 2.0, 12.0))
     left, top, right, bottom = bounding_box(points)
-    return float(np.clip(max(right - left, bottom - top) / 110, 0.7, 8.0))
+    share, least = (110, 0.7) if len(points) > 20 else (14, 2.0)
+    return float(np.clip(max(right - left, bottom - top) / share, least, 8.0))
 
 
-def draw_numbers(
-    image: np.ndarray,
-    keypoints: np.ndarray,
-    colour: Colour = (255, 255, 255),
-    size: float = 0.35,
+def draw_labels(
+    image: np.ndarray, keypoints: np.ndarray, labels: Sequence[str], size: float = 0.35
 ) -> np.ndarray:
-    """A copy of an image (H, W, 3) with the number of each point beside it.
+    """A copy of an image (H, W, 3) with a label beside each point, white with a dark outline.
 
     Args:
         image: (H, W, 3) uint8.
-        keypoints: (K, 2) pixels of the image; missing (nan) ones have no number.
-        colour: RGB of the numbers, which have a dark outline.
-        size: of the numbers, in OpenCV's unit.
+        keypoints: (K, 2) pixels of the image; missing (nan) ones have no label.
+        labels: of the K points.
+        size: of the labels, in OpenCV's unit.
     """
     canvas = image.copy()
-    for number, point in enumerate(np.asarray(keypoints, dtype=float)):
+    thick = max(1, round(1.5 * size))
+    for label, point in zip(labels, np.asarray(keypoints, dtype=float), strict=True):
         if not np.isfinite(point).all() or np.abs(point).max() > 1e5:
             continue
-        at = (round(point[0] + 3), round(point[1] - 3))
-        for ink, thick in (((0, 0, 0), 3), (colour, 1)):
-            cv2.putText(
-                canvas, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thick, cv2.LINE_AA
-            )
+        at = (round(point[0] + 10 * size), round(point[1] - 10 * size))
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):
+            ink = (255, 255, 255) if dx == dy == 0 else (0, 0, 0)
+            place = (at[0] + dx, at[1] + dy)
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(canvas, label, place, font, size, ink, thick, cv2.LINE_AA)
     return canvas
 
 

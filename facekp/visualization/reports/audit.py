@@ -23,7 +23,7 @@ from facekp.visualization.overlay import (
     TRUTH,
     caption,
     draw_box,
-    draw_numbers,
+    draw_labels,
     draw_points,
     grid,
     save_image,
@@ -45,6 +45,8 @@ CATEGORIES = {
 }
 MAX_THUMBNAILS = 24
 """Findings shown per category; the table has all."""
+FEW = 20
+"""Points up to which there is room for large dots and names."""
 FACES = 12
 """Faces on the sheet."""
 SIDE = 200
@@ -77,11 +79,12 @@ def write_audit(
         shown = [finding for finding in findings if finding.category == category]
         sections.append(_findings_section(pictures, str(category), group, shown, scheme))
     path = folder / f"{scheme.name}.html"
+    summary = "; ".join(line.strip(" :") for line in datamodule.summary().split("\n"))
     counts = rows["category"].value_counts(sort=False)
     write_page(
         path,
         f"{scheme.name}: {len(rows)} findings",
-        f"{datamodule.summary()}. In the thumbnails of findings the subject's right side is red, "
+        f"{summary}. In the thumbnails of findings the subject's right side is red, "
         "the left one green; a yellow dot marks the first point of each part.",
         "",
         {str(category): str(count) for category, count in counts.items()},
@@ -102,9 +105,12 @@ def _points_sections(
         # The face with most points is drawn large; its numbers are those of the table.
         counts = [int(np.isfinite(annotated_points(r)).all(axis=1).sum()) for r in labelled]
         best = labelled[int(np.argmax(counts))]
-        save_image(pictures / "numbered.jpg", _numbered(best, scheme, 720, 0.45))
-        faces = [_numbered(r, scheme, 300, 0.3) for r in labelled[::step][:FACES]]
-        save_image(pictures / "faces.jpg", grid(faces, columns=4))
+        numbers, few = _numbers(scheme), scheme.count <= FEW
+        labels = [f"{at} {name}" for at, name in enumerate(scheme.point_names)] if few else numbers
+        save_image(pictures / "numbered.jpg", _numbered(best, scheme, 720, labels))
+        side, columns = (300, 4) if few else (440, 3)
+        faces = [_numbered(r, scheme, side, numbers) for r in labelled[::step][:FACES]]
+        save_image(pictures / "faces.jpg", grid(faces, columns))
         yield Section(
             "Points",
             "Are the points where they are meant to be, in the right order? The numbers are those "
@@ -124,18 +130,22 @@ def _points_sections(
         yield Section("Flip pairs on the mean shape", text, parts)
 
 
-def _numbered(record: FaceRecord, scheme: LandmarkScheme, side: int, size: float) -> np.ndarray:
-    """A face with its box, its points, their numbers and the skeleton."""
+def _numbered(
+    record: FaceRecord, scheme: LandmarkScheme, side: int, labels: Sequence[str]
+) -> np.ndarray:
+    """A face with its box, its points, their labels and the skeleton."""
     matrix = Crop((side, side), 3, 1.5, True).transform(record.bbox)
     picture = warp(record.load(3), matrix, (side, side), 3)
     corners = transform_points(matrix, record.bbox.reshape(2, 2))
     picture = draw_box(picture, corners.ravel())
     pixels = transform_points(matrix, annotated_points(record))
-    picture = draw_points(picture, pixels, TRUTH, scheme, radius=max(1.5, side / 250))
+    few = scheme.count <= FEW
+    radius = max(1.5, side / (120 if few else 250))
+    picture = draw_points(picture, pixels, TRUTH, scheme, radius=radius)
     if record.occluded is not None:
         hidden = np.where(record.occluded[:, None], pixels, np.nan)
-        picture = draw_points(picture, hidden, PREDICTION, radius=max(1.5, side / 250))
-    picture = draw_numbers(picture, pixels, size=size)
+        picture = draw_points(picture, hidden, PREDICTION, radius=radius)
+    picture = draw_labels(picture, pixels, labels, side / (1000 if few else 1500))
     return caption(picture, Path(record.name).stem[-40:])
 
 
@@ -144,12 +154,16 @@ def _pairs_picture(mean: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
     extent = np.ptp(mean, axis=0).max()
     pixels = (mean - mean.min(axis=0)) / max(float(extent), 1e-9) * 420 + 40
     height, width = np.ceil(pixels.max(axis=0)[::-1] + 40).astype(int)
-    canvas = np.full((height, width, 3), 250, np.uint8)
+    canvas = np.full((height, width, 3), 60, np.uint8)
     for a, b in scheme.flip_pairs or ():
         ends = np.round(pixels[[a, b]]).astype(int).tolist()
-        cv2.line(canvas, ends[0], ends[1], (150, 175, 215), 1, cv2.LINE_AA)
-    canvas = draw_points(canvas, pixels, PREDICTION, radius=2.5)
-    return draw_numbers(canvas, pixels, size=0.35)
+        cv2.line(canvas, ends[0], ends[1], (130, 160, 210), 1, cv2.LINE_AA)
+    canvas = draw_points(canvas, pixels, TRUTH, radius=2.5)
+    return draw_labels(canvas, pixels, _numbers(scheme), 0.4)
+
+
+def _numbers(scheme: LandmarkScheme) -> list[str]:
+    return [str(at) for at in range(scheme.count)]
 
 
 def _findings_section(
