@@ -219,7 +219,7 @@ class AnnotationsDataModule(FaceDataModule):
             try:
                 image = finder.find(image)
             except ValueError as error:
-                remedy = "give dataset.images=FOLDER, or remove the entry"
+                remedy = "give dataset.images=FOLDER, or dataset.on_error=skip to leave it out"
                 raise entry.error(str(error), remedy) from error
         keypoints, occluded = np.full((self.scheme.count, 2), np.nan), None
         keypoints[columns] = entry.keypoints

@@ -49,15 +49,16 @@ def load_matching_weights(network: nn.Module, path: str) -> NetworkDescription:
 def warn_if_split_differs(
     setting: str, before: NetworkDescription, description: NetworkDescription
 ) -> None:
-    """Warn if another network was trained on the same data set, but not on the same split.
+    """Warn if another network was trained on the same kind of data, but not on the same split.
 
     Args:
         setting: that names the other network, for the message.
         before: its description.
         description: of the network to be trained.
     """
-    same_scheme = before.scheme.name == description.scheme.name
-    if same_scheme and before.data_fingerprint != description.data_fingerprint:
+    same_kind = len({str(d.config["dataset"].get("_target_")) for d in (before, description)}) == 1
+    same_kind &= before.scheme.name == description.scheme.name
+    if same_kind and before.data_fingerprint != description.data_fingerprint:
         log.warning(
             f"{setting} was trained on other faces, or on another split: validation faces can be "
             "among the faces that it has seen, which makes the figures too good"

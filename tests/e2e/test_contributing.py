@@ -51,9 +51,9 @@ def commands() -> list[str]:
 
 
 def test_the_commands_run_in_order(folder: Path) -> None:
-    train, evaluate, predict = commands()
+    check, train, evaluate, predict = commands()
     printed = []
-    for command in (train, evaluate, predict):
+    for command in (train, evaluate, predict, check):
         program, *arguments = shlex.split(command)[1:]
         done = subprocess.run(
             [sys.executable, str(ROOT / program), *arguments],
@@ -62,6 +62,8 @@ def test_the_commands_run_in_order(folder: Path) -> None:
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout)
     assert "train: 8 faces, val: 2 faces" in printed[0]
+    assert "8 faces train, 2 faces validate" in printed[3]
+    assert (folder / "checked/custom3.html").is_file()
     table = pd.read_csv(folder / "out/predictions.csv")
     assert len(table) == 10
     assert set(table["box_source"]) == {"centre"}

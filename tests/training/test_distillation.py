@@ -38,7 +38,7 @@ def test_a_teacher_sees_in_its_own_size_and_a_resume_needs_it(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("teacher=ibug68", "trained with scheme=ibug68, here it is imm58; use the same"),
+    [("teacher=ibug68", "trained with landmarks=ibug68, here it is imm58; use the same"),
      ("dataset.points=[0]", r"dataset.points=\[52\], here it is \[0\]"),
      ("model.in_channels=3", "model.in_channels=1, here it is 3"),
      ("dataset.square=true", "dataset.square=False, here it is True"),

@@ -35,13 +35,14 @@ class Distillation(Callback):
         self.network, self.description = load_network(ckpt_path)
         teacher_crop, crop = self.description.crop, student.crop
         for name, theirs, ours in (
-            ("scheme", self.description.scheme.name, student.scheme.name),
+            ("landmarks", self.description.scheme.name, student.scheme.name),
             ("dataset.points", list(self.description.points), list(student.points)),
             ("model.in_channels", teacher_crop.channels, crop.channels),
             ("dataset.box_scale", teacher_crop.box_scale, crop.box_scale),
             ("dataset.square", teacher_crop.square, crop.square),
         ):
-            if theirs != ours:
+            same_names = self.description.scheme.point_names == student.scheme.point_names
+            if theirs != ours and not (name == "landmarks" and same_names):
                 raise ConfigError(
                     f"teacher={ckpt_path}: it was trained with {name}={theirs}, here it is {ours}; "
                     "use the same, or choose another teacher"
