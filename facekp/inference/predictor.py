@@ -193,9 +193,10 @@ class Predictor:
         prior = POINTS_PRIORS.get(box_source)
         if prior is None:
             prior = np.array(self.detector.points_prior)
-        own = self.description.detector_prior
-        own = self.description.box_prior if own is None else own
-        return apply_box_prior(apply_box_prior(box, prior), own)
+        description = self.description
+        measured = description.detector_prior
+        to_training = description.box_prior if measured is None else measured
+        return apply_box_prior(apply_box_prior(box, prior), to_training)
 
     def predict_boxes(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches.

@@ -7,7 +7,7 @@ from pathlib import Path
 from facekp.core.errors import ConfigError
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.formats.recognition import writable_format
-from facekp.data.writing import ImageFace, write_annotations
+from facekp.data.writing import write_annotations
 from facekp.tasks.common import output_folder
 
 
@@ -42,10 +42,9 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
         if not records:
             continue
         path = folder / f"{split}{annotation_format.suffix}"
-        faces = [ImageFace.of_record(record) for record in records]
-        root = write_annotations(annotation_format, path, faces, dataset.scheme, split)
+        root = write_annotations(annotation_format, path, records, dataset.scheme, split)
         images = "" if format == "pts" else f", images in {root}"
-        print(f"{path}: {len(faces)} faces{images}")
+        print(f"{path}: {len(records)} faces{images}")
         paths.append(path)
     if annotation_format.name in ("dlib", "pts"):  # which hold no names of points, skeleton, ...
         scheme = folder / f"{dataset.scheme.name}.yaml"

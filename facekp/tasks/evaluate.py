@@ -127,8 +127,8 @@ def _boxes(
         f"boxes: {datamodule.box_source} turned into {predictor.description.box_source}, which "
         "the network was trained with"
     )
-    own = predictor.description.box_prior
-    return [apply_box_prior(apply_box_prior(record.bbox, prior), own) for record in records]
+    to_training = predictor.description.box_prior
+    return [apply_box_prior(apply_box_prior(r.bbox, prior), to_training) for r in records]
 
 
 def _predictions(

@@ -19,7 +19,8 @@ from facekp.core.image import MAX_PIXELS, count_pages, image_size, read_image
 from facekp.core.progress import with_progress
 from facekp.data.formats.predictions_csv import BOX_COLUMNS, point_columns
 from facekp.data.formats.recognition import writable_format
-from facekp.data.writing import ImageFace, write_annotations
+from facekp.data.records import FaceRecord
+from facekp.data.writing import write_annotations
 from facekp.inference.annotations import FaceAnnotations
 from facekp.inference.predictor import Face, Predictor
 from facekp.tasks.common import output_folder, read_annotations
@@ -73,14 +74,18 @@ def predict(
         _ = predictor.detector  # a detector that cannot be loaded is not the first photo's fault
     run = _Prediction(predictor, annotations, output_folder(output))
     path = run.folder / "predictions.csv"
-    total, written = 0, list[ImageFace]()
+    total = 0
+    records: list[FaceRecord] = []
+    scores: list[float] = []
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         table = csv.writer(stream)
         scheme = predictor.scheme.subset(predictor.points)
         table.writerow([*COLUMNS, *point_columns(scheme.point_names)])
         for image in run.images(files):
             total += len(image.faces)
-            written += image.annotated() if not image.frame else []
+            if not image.frame:
+                records += image.records()
+                scores += [face.score for face in image.faces]
             table.writerows(image.rows())
             if not image.faces:
                 frame = f" frame {image.frame}" if image.frame else ""
@@ -90,8 +95,8 @@ def predict(
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
     if annotation_format is not None:
         target = run.folder / f"annotations{annotation_format.suffix}"
-        root = write_annotations(annotation_format, target, written, scheme)
-        print(f"{len(written)} faces of photos: {target}, images in {root}")
+        root = write_annotations(annotation_format, target, records, scheme, scores=scores)
+        print(f"{len(records)} faces of photos: {target}, images in {root}")
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
@@ -147,10 +152,20 @@ class _Image:
             start = [self.file, self.frame, number, *box, face.box_source, self.picture]
             yield [*start, *points]
 
-    def annotated(self) -> list[ImageFace]:
+    def records(self) -> list[FaceRecord]:
         """The faces as annotations."""
+        name = str(self.file)
         return [
-            ImageFace(self.file, face.bbox, face.keypoints, True, None, face.score)
+            FaceRecord(
+                image=self.file,
+                bbox=face.bbox,
+                keypoints=face.keypoints,
+                name=name,
+                group=name,
+                subset="",
+                origin=(self.file, None),
+                upright=True,
+            )
             for face in self.faces
         ]
 

@@ -1,7 +1,7 @@
 """Own annotations: what training on them brings, and what missing labels cost.
 
-    python -m benchmarks.own_data youtube_faces --data-dir DATA
-    python -m benchmarks.own_data missing_labels --data-dir DATA
+    python -m benchmarks.annotations youtube_faces --data-dir DATA
+    python -m benchmarks.annotations missing_labels --data-dir DATA
 
 `youtube_faces` trains on frames of YouTube Faces by person, from `ibug68` and from scratch, and
 prints the NME on test people beside that of the mean shape, of `ibug68` as it is, and of labels
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["youtube_faces", "missing_labels"])
     parser.add_argument("--data-dir", default=os.environ.get("FACEKP_DATA_DIR", "data"), type=Path)
-    parser.add_argument("--output", default="runs/own_data", type=Path)
+    parser.add_argument("--output", default="runs/annotations_benchmark", type=Path)
     parser.add_argument("--seeds", default=3, type=int, help="trainings of each kind")
     parser.add_argument("--epochs", default=None, type=int, help="of each training")
     arguments = parser.parse_args()
