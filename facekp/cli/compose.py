@@ -14,7 +14,9 @@ from facekp.cli.hydra_errors import one_line_message
 from facekp.core.conf import CONF
 from facekp.core.errors import ConfigError
 
-DEFAULT_EXPERIMENTS = {"dataset=annotations": "experiment=annotations"}
+DEFAULT_EXPERIMENTS = {
+    f"dataset={name}": f"experiment={name}" for name in ("annotations", "youtube_faces", "kaggle15")
+}
 """Recipes that a data set brings, unless an experiment is named."""
 
 

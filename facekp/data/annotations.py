@@ -202,7 +202,9 @@ class AnnotationsDataModule(FaceDataModule):
     def _records(self, source: _Source) -> list[tuple[str, FaceRecord, str]]:
         """(split, record, source of its box) of each face of a file."""
         finder = ImageFinder(source.folders)
-        columns = columns_of(source.path, source.content, self.scheme)
+        order = columns_of(source.path, source.content, self.scheme)
+        # Points that are in the scheme's order are not copied.
+        columns = None if order.tolist() == list(range(self.scheme.count)) else order
         found = []
         for entry in source.content.faces:
             try:
@@ -212,7 +214,7 @@ class AnnotationsDataModule(FaceDataModule):
         return found
 
     def _record(
-        self, entry: FaceEntry, source: _Source, finder: ImageFinder, columns: np.ndarray
+        self, entry: FaceEntry, source: _Source, finder: ImageFinder, columns: np.ndarray | None
     ) -> tuple[str, FaceRecord, str]:
         image = entry.image
         if isinstance(image, str):
@@ -221,9 +223,11 @@ class AnnotationsDataModule(FaceDataModule):
             except ValueError as error:
                 remedy = "give dataset.images=FOLDER, or dataset.on_error=skip to leave it out"
                 raise entry.error(str(error), remedy) from error
-        keypoints, occluded = np.full((self.scheme.count, 2), np.nan), None
-        keypoints[columns] = entry.keypoints
-        if entry.occluded is not None:
+        keypoints, occluded = entry.keypoints, entry.occluded
+        if columns is not None:
+            keypoints = np.full((self.scheme.count, 2), np.nan)
+            keypoints[columns] = entry.keypoints
+        if columns is not None and occluded is not None:
             occluded = np.zeros(self.scheme.count, bool)
             occluded[columns] = entry.occluded
         bbox, box = self._box(entry, keypoints, image, source.upright)
@@ -329,7 +333,7 @@ class AnnotationsDataModule(FaceDataModule):
         counts = ", ".join(f"{len(r)} faces {verbs[name]}" for name, r in self.splits.items())
         files = ", ".join(name for names in self.files.values() for name in names)
         points = [r.keypoints for rs in self.splits.values() for r in rs if r.keypoints is not None]
-        missing = int(np.isnan(points).any(axis=2).sum()) if points else 0
+        missing = sum(int(np.isnan(face[:, 0]).sum()) for face in points)
         labels = len(points) * self.scheme.count
         pairs = self.scheme.flip_pairs
         lines = [

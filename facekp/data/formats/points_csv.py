@@ -196,7 +196,7 @@ class _Reader:
 
     def _file(self) -> AnnotationFile:
         columns, names = self.columns, self.columns.names
-        table = np.array(self.numbers).reshape(-1, len(columns.numbers))
+        table = np.frombuffer(self.numbers or b"").reshape(-1, len(columns.numbers))
         ends = np.cumsum(
             [len(x) for x in (columns.points, columns.visibility, columns.box, columns.size)]
         )
@@ -208,7 +208,9 @@ class _Reader:
         if columns.box_has_sides and columns.box:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         good &= self._sound_boxes(boxes) if columns.box else True
-        has_box = np.isfinite(boxes).all(axis=1) if columns.box else np.zeros(len(table), bool)
+        has_box: np.ndarray = np.zeros(len(table), bool)
+        if columns.box:
+            has_box = np.isfinite(boxes).all(axis=1)
         faces = [
             FaceEntry(
                 image=self.cells[row][0],
