@@ -196,7 +196,8 @@ class _Reader:
 
     def _file(self) -> AnnotationFile:
         columns, names = self.columns, self.columns.names
-        table = np.frombuffer(self.numbers or b"").reshape(-1, len(columns.numbers))
+        table = np.frombuffer(self.numbers) if self.numbers else np.empty(0)  # without a copy
+        table = table.reshape(-1, len(columns.numbers))
         ends = np.cumsum(
             [len(x) for x in (columns.points, columns.visibility, columns.box, columns.size)]
         )
@@ -208,9 +209,7 @@ class _Reader:
         if columns.box_has_sides and columns.box:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         good &= self._sound_boxes(boxes) if columns.box else True
-        has_box: np.ndarray = np.zeros(len(table), bool)
-        if columns.box:
-            has_box = np.isfinite(boxes).all(axis=1)
+        has_box = np.isfinite(boxes[:, :1]).any(axis=1)  # none if there are no columns
         faces = [
             FaceEntry(
                 image=self.cells[row][0],
