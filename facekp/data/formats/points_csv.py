@@ -209,7 +209,7 @@ class _Reader:
         if columns.box_has_sides and columns.box:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         good &= self._sound_boxes(boxes) if columns.box else True
-        has_box = np.isfinite(boxes[:, :1]).any(axis=1)  # none if there are no columns
+        has_box = np.asarray(np.isfinite(boxes[:, :1]).any(axis=1))  # none without columns
         faces = [
             FaceEntry(
                 image=self.cells[row][0],
