@@ -39,11 +39,17 @@ def scheme_of(
             problem = f"{len(other.names)} points, {path} has {len(first.names)}"
             raise DataError(other_path, problem, _REMEDY)
     names = sorted_names(name for _, file in files for name in file.names)
+    notes = [
+        f"{other_path.name} has no points {', '.join(missing[:5])}"
+        for other_path, other in files
+        if (missing := [name for name in names if name not in other.names])
+    ]
     if first.named:
         for scheme in bundled_schemes().values():
             if set(scheme.point_names) == set(names):
-                return scheme, []
-    return _made(path, first, names)
+                return scheme, notes
+    scheme, more = _made(path, first, names)
+    return scheme, notes + more
 
 
 def _made(path: Path, file: AnnotationFile, names: list[str]) -> tuple[LandmarkScheme, list[str]]:

@@ -293,3 +293,23 @@ def test_missing_labels_train(tmp_path: Path) -> None:
     module = own(tmp_path, "\n".join([HEAD, *rows]))
     shape = module.mean_shape()
     assert torch.isfinite(shape).all()
+
+
+def test_points_that_only_one_file_has_are_said(tmp_path: Path) -> None:
+    image(tmp_path / "v.jpg")
+    (tmp_path / "v.csv").write_text("file,left_eye_x,left_eye_y,nose_x,nose_y\nv.jpg,60,30,45,60")
+    module = own(tmp_path, val=str(tmp_path / "v.csv"))
+    assert "v.csv has no points right_eye" in module.summary()
+    assert np.isnan(module.splits["val"][0].keypoints[1]).all()
+    (tmp_path / "v.csv").write_text(",0,1\nv.jpg,60,30")
+    with pytest.raises(DataError, match=r"v.csv: 1 points, .*faces.csv has 3"):
+        own(tmp_path, val=str(tmp_path / "v.csv"))
+
+
+def test_the_recipe_comes_with_the_data_set() -> None:
+    from tests.conftest import composed
+
+    assert composed("dataset=annotations").name == "annotations"
+    assert composed("dataset=annotations", "experiment=part1").name == "part1"
+    assert composed("dataset=youtube_faces").dataset.landmarks == "ibug68"
+    assert composed().name == "quickstart"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from facekp.visualization.overlay import draw_points, letterbox
+from facekp.visualization.overlay import draw_points, letterbox, point_radius
 
 
 def test_drawing_puts_points_where_they_are() -> None:
@@ -23,3 +24,11 @@ def test_fit_keeps_proportions() -> None:
     fitted = letterbox(picture, (50, 50))
     assert fitted.shape == (50, 50, 3)
     assert (fitted[:, 0, 0] == 7).sum() == 25
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_few_points_are_large_enough_to_be_seen(count: int) -> None:
+    """On a photo of 12 megapixels, at any number of points."""
+    points = np.random.default_rng(0).uniform(1000, 1300, (count, 2))
+    assert point_radius(points, (3000, 4000)) >= 5
+    assert point_radius(np.full((5, 2), np.nan), (3000, 4000)) >= 5
