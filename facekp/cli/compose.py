@@ -25,7 +25,7 @@ def with_default_experiment(arguments: Sequence[str]) -> list[str]:
     if any(argument.startswith(("experiment=", "~experiment")) for argument in arguments):
         return list(arguments)
     added = [experiment for data, experiment in DEFAULT_EXPERIMENTS.items() if data in arguments]
-    return [*added, *arguments]
+    return [*arguments, *added]
 
 
 def compose(*overrides: str, config_name: str = "config") -> DictConfig:

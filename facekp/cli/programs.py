@@ -16,6 +16,7 @@ from omegaconf import DictConfig, open_dict
 from facekp.cli.compose import with_default_experiment
 from facekp.cli.config import register_resolvers
 from facekp.cli.hydra_errors import one_line_errors, readable_errors, report_hydra_errors
+from facekp.cli.quoting import quote_paths
 from facekp.cli.resume import command, expand_resume
 from facekp.cli.sweeps import sweep_job
 from facekp.cli.validation import validate_config
@@ -92,7 +93,7 @@ def train_main() -> None:
     """Entry point of `train.py` and `facekp-train`."""
     _find_plugins_here()
     with one_line_errors():
-        sys.argv[1:] = with_default_experiment(expand_resume(sys.argv[1:]))
+        sys.argv[1:] = with_default_experiment(expand_resume(quote_paths(sys.argv[1:])))
     with report_hydra_errors("config"):
         _train()
 
@@ -101,6 +102,7 @@ def predict_main() -> None:
     """Entry point of `predict.py` and `facekp-predict`."""
     _find_plugins_here()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names
+    sys.argv[1:] = quote_paths(sys.argv[1:])
     with report_hydra_errors("predict"):
         _predict()
 

@@ -22,9 +22,14 @@ from facekp.core.geometry import Size
 
 MAX_POINTS = 10_000
 """Largest scheme that a file may describe."""
+ENTRIES = (
+    "name", "names", "count", "parts", "closed", "skeleton", "flip_pairs", "normalizer",
+)  # fmt: skip
+"""Of a scheme's YAML file."""
 NORMALIZERS = ("box", "box_diagonal", "image")
 """Normalisers that need no points: square root of the box's area, its diagonal, and the square root
 of the image's area."""
+_NAME = re.compile(r"\w[\w .()+-]{0,99}")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SIDES = (
     re.compile(r"(?<![a-z])left(?![a-z])"),
@@ -91,8 +96,8 @@ class LandmarkScheme:
         normalizer: of the NME.
 
     Raises:
-        ValueError: duplicate names, an index out of range, a point in two flip pairs, an unknown
-            closed part, or an unknown normaliser.
+        ValueError: a name that no file can have, duplicate names, an index out of range, a point
+            in two flip pairs, an unknown closed part, or an unknown normaliser.
     """
 
     name: str
@@ -106,6 +111,9 @@ class LandmarkScheme:
     """(count,) index of the point that takes each point's place in a mirrored picture."""
 
     def __post_init__(self) -> None:
+        for name in (self.name, self.normalizer.name):  # they become parts of file names
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"the name {name[:40]!r}: use letters, digits, and _ - . ( )")
         if not 1 <= self.count <= MAX_POINTS:
             raise ValueError(f"a scheme of {self.count} points")
         if len(set(self.point_names)) != self.count:
@@ -265,8 +273,8 @@ def flip_pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...] | No
     Raises:
         ValueError: a name with one side whose counterpart is missing.
     """
+    lower = [_CAMEL.sub("_", name).lower() for name in names]
     for left, right in (_SIDES[:2], _SIDES[2:]):
-        lower = [_CAMEL.sub("_", name).lower() for name in names]
         keys = {left.sub("*", name): at for at, name in enumerate(lower) if left.search(name)}
         others = {right.sub("*", name): at for at, name in enumerate(lower) if right.search(name)}
         if keys or others:
@@ -274,7 +282,14 @@ def flip_pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...] | No
                 alone = sorted(keys.keys() ^ others.keys())
                 raise ValueError(f"no counterpart on the other side: {', '.join(alone)}")
             return tuple((keys[key], others[key]) for key in keys)
-    return None
+    # `lefteye` and `righteye`: only if each has its counterpart, as `cleft` has none.
+    place = {name: at for at, name in enumerate(lower)}
+    pairs = [
+        (place[name], place[name.replace("left", "right")])
+        for name in lower
+        if "left" in name and name.replace("left", "right") in place
+    ]
+    return tuple(pairs) or None
 
 
 def read_scheme(path: str | Path) -> LandmarkScheme:
@@ -288,6 +303,8 @@ def read_scheme(path: str | Path) -> LandmarkScheme:
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         entry = yaml.load(path.read_text(encoding="utf-8"), loader)
+        if unknown := [str(key) for key in entry if key not in ENTRIES]:
+            raise ValueError(f"unknown entry {unknown[0]}: choose from {', '.join(ENTRIES)}")
         return LandmarkScheme.from_dict({"name": path.stem, **entry})
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error

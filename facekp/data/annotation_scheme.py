@@ -9,7 +9,7 @@ import numpy as np
 
 from facekp.core.errors import DataError
 from facekp.core.landmarks import LandmarkScheme, bundled_schemes, flip_pairs_by_name
-from facekp.data.formats.base import AnnotationFile, sorted_names
+from facekp.data.formats.base import AnnotationFile, is_numbered, sorted_names
 
 _REMEDY = "give dataset.landmarks= the scheme that the points belong to"
 
@@ -35,16 +35,18 @@ def scheme_of(
     if first.scheme is not None:
         return first.scheme, []
     for other_path, other in files[1:]:
-        if other.names != first.names and not (other.named and first.named):
+        unnamed = not (other.named and first.named)
+        if unnamed and len(other.names) != len(first.names):
             problem = f"{len(other.names)} points, {path} has {len(first.names)}"
             raise DataError(other_path, problem, _REMEDY)
-    names = sorted_names(name for _, file in files for name in file.names)
+    named = [file for _, file in files if file.named] or [first]
+    names = sorted_names(name for file in named for name in file.names)
     notes = [
         f"{other_path.name} has no points {', '.join(missing[:5])}"
         for other_path, other in files
-        if (missing := [name for name in names if name not in other.names])
+        if other.named and (missing := [name for name in names if name not in other.names])
     ]
-    if first.named:
+    if any(file.named for _, file in files):
         for scheme in bundled_schemes().values():
             if set(scheme.point_names) == set(names):
                 return scheme, notes
@@ -91,7 +93,7 @@ def columns_of(path: Path, file: AnnotationFile, scheme: LandmarkScheme) -> np.n
     index = {name: at for at, name in enumerate(scheme.point_names)}
     if all(name in index for name in file.names):
         return np.array([index[name] for name in file.names], dtype=int)
-    if not file.named or all(name.isdigit() for name in scheme.point_names):
+    if not file.named or all(map(is_numbered, scheme.point_names)):
         if len(file.names) == scheme.count:
             return np.arange(scheme.count)
         problem = f"{len(file.names)} points, landmarks {scheme.name} have {scheme.count}"

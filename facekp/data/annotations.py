@@ -63,7 +63,7 @@ class AnnotationsDataModule(FaceDataModule):
         images: folder of the images, or a list of folders, one per file of `train`, `val` and
             `test`; None: beside the annotations.
         format: of the annotations, by name; None: recognised by content.
-        landmarks: name of a bundled scheme, or a YAML file; None: as above.
+        landmarks: name of a bundled scheme, a YAML file, or a scheme; None: as above.
         category: of a file with several.
         box: `annotation`, `points` or `image`; None: as above.
         group: heading of the column with the person or photo, or a regular expression on the
@@ -89,7 +89,7 @@ class AnnotationsDataModule(FaceDataModule):
         test: str | Sequence[str] | None = None,
         images: str | Sequence[str] | None = None,
         format: str | None = None,  # noqa: A002  # the setting's name
-        landmarks: str | None = None,
+        landmarks: str | LandmarkScheme | None = None,
         category: str | None = None,
         box: str | None = None,
         group: str | None = None,
@@ -140,7 +140,7 @@ class AnnotationsDataModule(FaceDataModule):
         path = Path(name)
         parts = path.parts[1:] if path.is_absolute() else path.parts
         ends = [self.data_dir.joinpath(*parts[first:]) for first in range(len(parts))]
-        choices = [path, *ends]
+        choices = [choice for choice in (path, *ends) if choice.name]
         for choice in [*choices, *(choice.with_suffix(".zip") for choice in choices)]:
             if exists(choice):
                 return choice
@@ -188,13 +188,24 @@ class AnnotationsDataModule(FaceDataModule):
                 f"dataset.group={self.group_column}: {path} has no such column; give a regular "
                 "expression on the image's name, e.g. '(.+)_[0-9]+'"
             )
+        if len(set(content.names)) < len(content.names):
+            twice = sorted({n for n in content.names if list(content.names).count(n) > 1})
+            problem = f"two points called {', '.join(twice[:5])}"
+            raise DataError(path, problem, "give each point a name of its own")
+        if not content.names or not content.faces:
+            if self.problems:
+                raise self.problems[0]
+            what = "faces" if content.names else "points"
+            raise DataError(path, f"there are no {what} in it", "is it the right file?")
         self.notes += [f"{path.name}: {note}" for note in content.notes]
         folders = images or annotation_format.image_folders(path)
         return _Source(split, path, content, folders, annotation_format.upright)
 
     def _scheme_of(self, sources: list[_Source]) -> LandmarkScheme:
         files = [(source.path, source.content) for source in sources]
-        chosen = find_scheme(self.landmarks) if self.landmarks else None
+        chosen = self.landmarks
+        if chosen is not None and not isinstance(chosen, LandmarkScheme):
+            chosen = find_scheme(chosen)
         scheme, notes = scheme_of(files, chosen)
         self.notes += notes
         return scheme
@@ -211,6 +222,9 @@ class AnnotationsDataModule(FaceDataModule):
                 found.append(self._record(entry, source, finder, columns))
             except DataError as error:
                 skip_or_raise(error, self.problems)
+        if finder.guessed:
+            name, path = finder.guessed
+            self.notes.append(f"images found by their file names alone, e.g. {name} as {path}")
         return found
 
     def _record(
@@ -317,7 +331,7 @@ class AnnotationsDataModule(FaceDataModule):
                 f"{self.folder}: all faces belong to one group ({groups.pop()}), so none can "
                 "validate; give dataset.val=, or another dataset.group="
             )
-        return super()._empty_split_message(split)
+        return "; ".join([super()._empty_split_message(split), *self.notes])
 
     def evaluation_subsets(
         self, split: str, records: Sequence[FaceRecord]
@@ -353,7 +367,7 @@ def _listed(names: str | Sequence[str] | None) -> list[str]:
 
 def _group_rule(group: str | None) -> tuple[str | None, re.Pattern[str] | None]:
     """The column, or the regular expression, that `dataset.group` names."""
-    if group is None or "(" not in group:
+    if group is None or not set("([*+?\\^$|") & set(group):
         return group, None
     try:
         pattern = re.compile(group)

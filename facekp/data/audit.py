@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from facekp.core.geometry import image_box
 from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.core.progress import map_in_threads
@@ -28,6 +29,8 @@ TWIN_DISTANCE = 0.05
 """Distance of points of mirrored twins, in mean sides of the box, from which it is reported."""
 ODD = 16.0
 """Distance of a point from its mean position, in median absolute deviations, to be reported."""
+MANY = 4
+"""Points at exactly one place from which on they are taken for marks of missing points."""
 MIN_FACES = 8
 """Faces from which on shapes are compared."""
 TILE = 48
@@ -106,7 +109,9 @@ def audit(datamodule: FaceDataModule) -> list[Finding]:
     findings += inconsistent_twins(labelled, datamodule)
     flat = [record for record in labelled if not _has_extent(record, scheme)]
     findings += [Finding("odd shape", record, "its points coincide") for record in flat]
-    usable = alignable_faces(labelled, scheme, flat)
+    findings += placeholders(labelled)
+    known = {f.record for f in findings if f.category in ("far point", "placeholder")}
+    usable = alignable_faces(labelled, scheme, [*flat, *known])
     if len(usable) >= MIN_FACES:
         faces = _AlignedFaces(usable, scheme)
         swapped = [*faces.swapped_sides(), *faces.other_orders()]
@@ -137,7 +142,8 @@ def _has_extent(record: FaceRecord, scheme: LandmarkScheme) -> bool:
     """Whether a face's points, and the ends of its normaliser, lie apart."""
     points = annotated_points(record).astype(float)
     extent = np.nanmax(points, axis=0) - np.nanmin(points, axis=0)
-    return len(points) == 1 or bool(extent.min() > 0 and record.normalizer(scheme) != 0)
+    single = np.isfinite(points).all(axis=1).sum() == 1
+    return bool(single or (extent.max() > 0 and record.normalizer(scheme) != 0))
 
 
 def duplicate_entries(records: Iterable[FaceRecord]) -> Iterator[Finding]:
@@ -165,16 +171,33 @@ def duplicate_files(records: Sequence[FaceRecord]) -> Iterator[Finding]:
 
 
 def far_points(records: Iterable[FaceRecord]) -> Iterator[Finding]:
-    """`far point`: a point more than `FAR_POINT` sides of the box outside it."""
+    """`far point`: a point more than `FAR_POINT` sides outside its box, or outside the image."""
     for record in records:
         points = annotated_points(record)
-        side = (record.bbox[2:] - record.bbox[:2]).mean()
-        outside = np.maximum(record.bbox[:2] - points, points - record.bbox[2:]).max(axis=1)
-        outside = np.nan_to_num(outside, nan=-np.inf)
-        if outside.max() > FAR_POINT * side:
-            share = outside.max() / side
-            detail = f"point {outside.argmax()} lies {share:.3g} sides of the box outside it"
-            yield Finding("far point", record, detail)
+        image = image_box(image_size(record.image, upright=record.upright))
+        for what, box in (("box", record.bbox), ("image", image)):
+            side = (box[2:] - box[:2]).mean()
+            outside = np.maximum(box[:2] - points, points - box[2:]).max(axis=1)
+            outside = np.nan_to_num(outside, nan=-np.inf)
+            if outside.max() > FAR_POINT * side:
+                share = outside.max() / side
+                detail = f"point {outside.argmax()} lies {share:.3g} sides of the {what} outside it"
+                yield Finding("far point", record, detail)
+                break
+
+
+def placeholders(records: Sequence[FaceRecord]) -> Iterator[Finding]:
+    """`placeholder`: many points at one place in the corner, such as (0, 0), or (-1, -1)."""
+    places: dict[tuple[float, float], list[FaceRecord]] = {}
+    for record in records:
+        points = annotated_points(record)
+        for x, y in points[(points <= 0).all(axis=1)].tolist():
+            places.setdefault((x, y), []).append(record)
+    for (x, y), faces in places.items():
+        if len(faces) >= MANY:
+            for record in dict.fromkeys(faces):
+                detail = f"a point at ({x:g}, {y:g}), as {len(faces) - 1} others: is it missing?"
+                yield Finding("placeholder", record, detail)
 
 
 def inconsistent_twins(
@@ -226,7 +249,10 @@ class _AlignedFaces:
             return
         other, _ = procrustes_align(self.shapes[:, self.scheme.flip_indices], self.mean)
         exchanged = np.nanmean(np.linalg.norm(other - self.mean, axis=-1), axis=1)
-        for index in np.flatnonzero(exchanged < np.nanmean(self.errors, axis=1)):
+        present = np.isfinite(self.shapes).all(axis=2)
+        pairs = np.array(self.scheme.flip_pairs)
+        enough = present[:, pairs].all(axis=2).sum(axis=1) >= max(2, len(pairs) / 2)
+        for index in np.flatnonzero(enough & (exchanged < np.nanmean(self.errors, axis=1))):
             yield Finding("left and right", self.records[index], "its sides are exchanged")
 
     def other_orders(self) -> Iterator[Finding]:

@@ -19,8 +19,9 @@ class ImageFinder:
     """Finds images by the names that annotations give them.
 
     A name may be relative to one of the folders, or come from another machine, be it Windows: the
-    longest end of it that exists in a folder is taken; then a file of the same name anywhere below;
-    then one whose name differs in its suffix or case.
+    longest end of it that exists in a folder is taken; then a file of the same name anywhere below,
+    whatever its case, and of a name without suffix one with any. Two names in different folders
+    never lead to one file.
 
     Args:
         folders: where images may be, in order.
@@ -29,6 +30,9 @@ class ImageFinder:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
         self._known: dict[str, Path] = {}
+        self._names: dict[Path, tuple[str, ...]] = {}
+        self.guessed: tuple[str, Path] | None = None
+        """The first name that was found by its last part alone, and its file."""
 
     def find(self, name: str) -> Path:
         """Path of an image.
@@ -37,25 +41,37 @@ class ImageFinder:
             ValueError: there is none, or several.
         """
         if name not in self._known:
-            self._known[name] = self._search(name)
+            parts = _inner_parts(name)
+            path = self._search(name, parts)
+            other = self._names.setdefault(path, parts)
+            if other[-len(parts) :] != parts and parts[-len(other) :] != other:
+                raise ValueError(
+                    f"the image {name} is not in {self._places()}; {path} is {'/'.join(other)}"
+                )
+            self._known[name] = path
         return self._known[name]
 
-    def _search(self, name: str) -> Path:
-        parts = _inner_parts(name)
+    def _places(self) -> str:
+        return ", ".join(str(folder) for folder in self.folders) or "no folder"
+
+    def _search(self, name: str, parts: tuple[str, ...]) -> Path:
         for folder in self.folders:
             for first in range(len(parts)):
                 candidate = folder.joinpath(*parts[first:])
                 if is_file(candidate):
                     return candidate
         last = parts[-1].lower() if parts else ""
-        found = self._by_name.get(last) or self._by_stem.get(PurePosixPath(last).stem, [])
+        found = self._by_name.get(last, [])
+        if not found and not PurePosixPath(last).suffix:
+            found = self._by_stem.get(last, [])
         if len(found) == 1:
+            if len(parts) > 1 and self.guessed is None:
+                self.guessed = name, found[0]
             return found[0]
         if found:
             places = ", ".join(str(path) for path in found[:3])
             raise ValueError(f"several images are called {name} ({places})")
-        places = ", ".join(str(folder) for folder in self.folders) or "no folder"
-        raise ValueError(f"the image {name[:200]} is not in {places}")
+        raise ValueError(f"the image {name[:200]} is not in {self._places()}")
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:

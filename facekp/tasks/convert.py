@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facekp.core.errors import ConfigError
+from facekp.core.files import atomic_write_text
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.formats.recognition import writable_format
 from facekp.data.writing import write_annotations
@@ -46,8 +47,7 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
         images = "" if format == "pts" else f", images in {root}"
         print(f"{path}: {len(records)} faces{images}")
         paths.append(path)
-    if annotation_format.name in ("dlib", "pts"):  # which hold no names of points, skeleton, ...
-        scheme = folder / f"{dataset.scheme.name}.yaml"
-        scheme.write_text(dataset.scheme.to_yaml(), encoding="utf-8")
-        print(f"{scheme}: the points, for dataset.landmarks=")
+    scheme = folder / f"{dataset.scheme.name}.yaml"
+    atomic_write_text(scheme, dataset.scheme.to_yaml())
+    print(f"{scheme}: names, skeleton and flip pairs of the points, for dataset.landmarks=")
     return paths

@@ -19,6 +19,7 @@ from facekp.core.geometry import (
     transform_points,
 )
 from facekp.core.progress import with_progress
+from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.inference.predictor import Predictor
@@ -83,6 +84,8 @@ def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataMod
     Raises:
         ConfigError: its points are not the network's.
     """
+    if isinstance(datamodule, AnnotationsDataModule) and datamodule.landmarks is None:
+        datamodule.landmarks = predictor.scheme  # so that its points are put in this order
     datamodule.prepare_data()
     datamodule.read()
     print(datamodule.summary())
@@ -90,7 +93,7 @@ def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataMod
     if scheme.point_names != known.point_names:
         raise ConfigError(
             f"dataset: its {scheme.count} points ({scheme.name}) are not the network's "
-            f"{known.count} ({known.name}); give dataset.landmarks={known.name} if they are"
+            f"{known.count} ({known.name})"
         )
     return datamodule
 

@@ -255,7 +255,7 @@ def _photos_with_faces(
         if points is None:
             print(f"skipped: {file}: no face found")
         elif not _can_be_aligned(points, scheme):
-            print(f"skipped: {file}: the outer eye corners coincide")
+            print(f"skipped: {file}: its points lie at one place")
         else:
             yield PhotoWithFace(file, image.shape[:2], points)
 

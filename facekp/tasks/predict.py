@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.core.files import atomic_write_text
 from facekp.core.image import MAX_PIXELS, count_pages, image_size, read_image
 from facekp.core.progress import with_progress
 from facekp.data.formats.predictions_csv import BOX_COLUMNS, point_columns
@@ -96,7 +97,8 @@ def predict(
     if annotation_format is not None:
         target = run.folder / f"annotations{annotation_format.suffix}"
         root = write_annotations(annotation_format, target, records, scheme, scores=scores)
-        print(f"{len(records)} faces of photos: {target}, images in {root}")
+        atomic_write_text(run.folder / "landmarks.yaml", scheme.to_yaml())
+        print(f"{len(records)} faces of photos: {target}, images in {root}; landmarks.yaml")
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")

@@ -37,7 +37,11 @@ from facekp.training.memory import peak_bytes
 from facekp.training.module import KeypointModule
 from facekp.training.resume import check_resume
 from facekp.training.trainer import tensorboards
-from facekp.training.warm_start import load_matching_weights, warn_if_split_differs
+from facekp.training.warm_start import (
+    load_matching_weights,
+    warn_if_points_differ,
+    warn_if_split_differs,
+)
 from facekp.visualization.reports.page import Gallery
 from facekp.visualization.reports.run import (
     FinishedRun,
@@ -158,6 +162,7 @@ def prepare_network(
     if cfg.init_from and not cfg.ckpt_path:
         before = load_matching_weights(network, cfg.init_from)
         warn_if_split_differs(f"init_from={cfg.init_from}", before, description)
+        warn_if_points_differ(f"init_from={cfg.init_from}", before, description)
     return network
 
 

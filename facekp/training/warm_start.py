@@ -63,3 +63,21 @@ def warn_if_split_differs(
             f"{setting} was trained on other faces, or on another split: validation faces can be "
             "among the faces that it has seen, which makes the figures too good"
         )
+
+
+def warn_if_points_differ(
+    setting: str, before: NetworkDescription, description: NetworkDescription
+) -> None:
+    """Warn if another network has as many points, but others, or in another order.
+
+    Args:
+        setting: that names the other network, for the message.
+        before: its description.
+        description: of the network to be trained.
+    """
+    first, second = (d.scheme.subset(d.points).point_names for d in (before, description))
+    if len(first) == len(second) and first != second:
+        log.warning(
+            f"{setting} has as many points, but others, or in another order "
+            f"({', '.join(first[:3])}, ...; here {', '.join(second[:3])}, ...)"
+        )

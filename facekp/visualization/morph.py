@@ -65,13 +65,13 @@ def alignment_transform(
         zoom: factor by which faces are enlarged.
 
     Raises:
-        ValueError: both eye corners coincide.
+        ValueError: the ends of the normaliser coincide.
     """
     right, left = _ends(keypoints.astype(float), scheme)
     between = left - right
     distance = float(np.hypot(*between))
     if not distance > 1e-6:
-        raise ValueError("the outer eye corners coincide")
+        raise ValueError("the points lie at one place")
     cos, sin = zoom * EYE_DISTANCE * min(size) / distance * between / distance
     rotation = np.array([[cos, sin], [-sin, cos]])
     return np.column_stack([rotation, _eyes(size) - rotation @ ((right + left) / 2)])

@@ -16,6 +16,7 @@ from facekp.core.landmarks import (
     bundled_schemes,
     find_scheme,
     flip_pairs_by_name,
+    read_scheme,
 )
 
 
@@ -100,3 +101,32 @@ def test_normalizers_by_hand() -> None:
         assert normalizer.value(face, box, (10, 40)) == pytest.approx(value)
     face[1] = np.nan
     assert np.isnan(Normalizer("pupils", (0,), (1, 2)).value(face, box, (10, 40)))
+
+
+def test_names_that_no_file_can_have_are_refused() -> None:
+    with pytest.raises(ValueError, match="use letters, digits"):
+        LandmarkScheme("../x", ("a",))
+    with pytest.raises(ValueError, match="use letters, digits"):
+        LandmarkScheme("x", ("a", "b"), normalizer=Normalizer("../x", (0,), (1,)))
+
+
+def test_unknown_entries_of_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("names: [a, b]\nnormaliser: image\n")
+    with pytest.raises(DataError, match="unknown entry normaliser: choose from name, names, count"):
+        read_scheme(tmp_path / "a.yaml")
+
+
+def test_flip_pairs_without_separators() -> None:
+    assert flip_pairs_by_name(["lefteye", "nose", "righteye", "cleft"]) == ((0, 2),)
+
+
+def test_a_subset_keeps_what_remains() -> None:
+    eyes = IBUG68.subset(range(36, 48))
+    assert eyes.point_names == tuple(map(str, range(36, 48)))
+    assert eyes.flip_pairs is not None
+    assert (0, 9) in eyes.flip_pairs
+    assert eyes.normalizer.name == "interocular"
+    assert set(eyes.parts) == {"left_eye", "right_eye"}
+    assert IBUG68.subset([0, 1]).flip_pairs is None
+    assert IBUG68.subset([0, 16]).normalizer.name == "box"
+    assert IBUG68.subset(range(68)) is IBUG68

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
@@ -313,3 +314,50 @@ def test_the_recipe_comes_with_the_data_set() -> None:
     assert composed("dataset=annotations", "experiment=part1").name == "part1"
     assert composed("dataset=youtube_faces").dataset.landmarks == "ibug68"
     assert composed().name == "quickstart"
+
+
+def test_one_folders_image_is_not_anothers(tmp_path: Path) -> None:
+    for at in range(3):
+        image(tmp_path / f"p1/{at}.jpg")
+        image(tmp_path / f"p1/{at}.png")  # a mask
+    rows = [f"p{folder}/{at}.jpg,1,2,3,4,5,6" for folder in (1, 2) for at in range(3)]
+    (tmp_path / "faces.csv").write_text("\n".join([HEAD, *rows]))
+    settings: dict[str, Any] = dict(data_dir=tmp_path, input_size=(32, 32), train="faces.csv")
+    with pytest.raises(
+        DataError, match=r"faces.csv:5: the image p2/0.jpg is not in .*/p1/0.jpg is p1/0.jpg"
+    ):
+        AnnotationsDataModule(**settings).read()
+    (tmp_path / "faces.csv").write_text(f"{HEAD}\np1/7.jpg,1,2,3,4,5,6")
+    image(tmp_path / "p1/7.png")
+    with pytest.raises(DataError, match=r"the image p1/7.jpg is not in"):
+        AnnotationsDataModule(**settings).read()
+    (tmp_path / "faces.csv").write_text(f"{HEAD}\n/home/me/2.jpg,1,2,3,4,5,6")
+    module = AnnotationsDataModule(**settings)
+    module.read()
+    assert "images found by their file names alone, e.g. /home/me/2.jpg as" in module.summary()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEAD, "there are no faces in it; is it the right file?"),
+        (f"{HEAD}\nb.jpg,,,,,,", "1 faces of train have no points and are left out"),
+    ],
+)
+def test_what_has_nothing_to_train_on_says_why(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises((ConfigError, DataError), match=message):
+        own(tmp_path, text)
+
+
+def test_two_points_alike(tmp_path: Path) -> None:
+    category = {"id": 1, "name": "face", "keypoints": ["a", "a"]}
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 2]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [category],
+        "annotations": [entry],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    module = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="a.json")
+    with pytest.raises(DataError, match="two points called a"):
+        module.read()

@@ -17,6 +17,7 @@ from facekp.core.landmarks import IBUG68, read_scheme
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.synthetic import draw_ibug_face
 from facekp.tasks.check_data import check_data
+from tests.data.formats.helpers import image
 from tests.helpers import FOLDER
 
 
@@ -153,3 +154,50 @@ def test_the_real_data(real_data: Path, tmp_path: Path) -> None:
 def test_no_data_set(data_dir: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"data_dir={data_dir}: none of imm_face_db, ibug_"):
         check_data(data_dir, str(tmp_path))
+
+
+def checked(folder: Path, rows: list[str], heading: str) -> pd.DataFrame:
+    """Findings on images of 100 x 120 with a few points."""
+    (folder / "faces.csv").write_text("\n".join([heading, *rows]))
+    for row in rows:
+        image(folder / row.split(",")[0])
+    data = AnnotationsDataModule(data_dir=folder, input_size=(64, 64), train="faces.csv")
+    check_data(None, str(folder / "out"), data)
+    return pd.read_csv(next((folder / "out").glob("custom?.csv")))
+
+
+EYES = "file,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y"
+
+
+def test_a_point_far_outside_the_image(tmp_path: Path) -> None:
+    """The box comes from the points, so only the image tells."""
+    rows = [f"{at}.jpg,60,{30 + at},30,30,45,60" for at in range(6)] + [
+        "7.jpg,60,30,30,99999,45,60"
+    ]
+    found = checked(tmp_path, rows, EYES)
+    found = found[found["category"] != "near-duplicate"]
+    assert found[found["category"] == "far point"]["entry"].tolist() == ["7.jpg"]
+    assert not (found["category"] == "left and right").any()
+
+
+def test_marks_of_missing_points(tmp_path: Path) -> None:
+    rows = [f"{at}.jpg,60,{30 + at},-1,-1,45,60" for at in range(5)] + ["6.jpg,60,30,30,30,45,60"]
+    found = checked(tmp_path, rows, EYES)
+    marks = found[found["category"] == "placeholder"]
+    assert len(marks) == 5
+    assert marks["detail"].iloc[0] == "a point at (-1, -1), as 4 others: is it missing?"
+
+
+def test_eyes_at_one_height_and_half_missing_faces_are_not_suspicious(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 2, (12, 6)).round(1)
+    rows = []
+    for at, shift in enumerate(noise):
+        x = np.array([60, 30, 30, 30, 45, 60]) + shift
+        cells = [f"{value}" for value in x]
+        if at % 3 == 0:
+            cells[2:4] = ["", ""]
+        rows.append(f"{at}.jpg," + ",".join(cells))
+    rows.append("20.jpg,60,30,30,30,,")  # both eyes, level
+    found = checked(tmp_path, rows, EYES)
+    assert not found["category"].isin(["left and right", "odd shape"]).any()

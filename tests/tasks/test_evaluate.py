@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from facekp.core.errors import ConfigError
+from facekp.core.errors import ConfigError, DataError
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.inference.predictor import Predictor
 from facekp.tasks.convert import convert
@@ -78,7 +78,7 @@ def test_on_other_data(
         dataset=AnnotationsDataModule(**settings, box="points"),
     )  # fmt: skip
     assert every["images"][0] == sum(len(source.splits[split]) for split in ("train", "val"))
-    with pytest.raises(ConfigError, match=r"are not the network's 58 \(imm58\)"):
+    with pytest.raises(DataError, match=r"68 points, landmarks imm58 have 58"):
         run_evaluate(
             checkpoints["imm"], ibug_data, tmp_path / "d", dataset=AnnotationsDataModule(**settings)
         )
@@ -102,3 +102,25 @@ def test_visible_and_occluded_points_apart(
     whole = (66 * errors["nme_visible"] + errors["nme_occluded"]) / 67
     assert errors["nme_interocular"].to_numpy() == pytest.approx(whole.to_numpy())
     assert {"nme_visible", "nme_occluded"} <= set(metrics.columns)
+
+
+def test_points_in_another_order_are_put_into_the_networks(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
+) -> None:
+    source = ibug(ibug_data)
+    path = convert(source, "csv", str(tmp_path))[1]
+    table = pd.read_csv(path)
+    points = [name for name in table.columns if name[:1] in "xy" and name[1:].isdigit()]
+    others = [name for name in table.columns if name not in points]
+    table[[*others, *points[::-1]]].to_csv(tmp_path / "reordered.csv", index=False)
+    table[[*others, *(f"x{at}" for at in range(68)), *(f"y{at}" for at in range(68))]].to_csv(
+        tmp_path / "apart.csv", index=False
+    )
+    found = []
+    for name in (path.name, "reordered.csv", "apart.csv"):
+        data = AnnotationsDataModule(
+            data_dir=tmp_path, input_size=(64, 64), train=name, images=str(source.folder)
+        )
+        metrics = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path, dataset=data, split="all")
+        found.append(metrics["mae_px"][0])
+    assert found == pytest.approx([found[0]] * 3)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import facekp
 from facekp.core.errors import ConfigError
+from tests.conftest import composed
+from tests.data.formats.helpers import image
 from tests.helpers import Run
 
 
@@ -48,3 +53,27 @@ def test_a_teacher_of_something_else_is_refused(run: Run, setting: str, message:
     teacher = run("teacher", "trainer.max_epochs=1")[1] / "checkpoints/best.ckpt"
     with pytest.raises(ConfigError, match=message):
         run("pupil", f"teacher={teacher}", setting)
+
+
+def test_a_teacher_of_the_same_points_in_another_order_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Own data sets of three points share a name; their weights are taken, and it is said."""
+    made = {}
+    for name, heads in (("a", ["eye", "nose", "ear"]), ("b", ["nose", "eye", "ear"])):
+        heading = ",".join(f"{head}_{axis}" for head in heads for axis in "xy")
+        rows = [f"{at}.jpg,60,30,30,{30 + at},45,60" for at in range(6)]
+        for at in range(6):
+            image(tmp_path / f"{at}.jpg")
+        (tmp_path / f"{name}.csv").write_text("\n".join([f"file,{heading}", *rows]))
+        made[name] = [
+            "dataset=annotations", f"dataset.train={tmp_path / name}.csv", "trainer.max_epochs=1",
+            "model.input_size=[32,32]", "model.widths=[16,16]", "model.blocks=[1,1]", "report=false",
+            f"runs_dir={tmp_path}",
+        ]  # fmt: skip
+    best = facekp.train(composed(*made["a"])).best_ckpt
+    with pytest.raises(ConfigError, match="trained with landmarks=eye, nose, ear, here it is nose"):
+        facekp.train(composed(*made["b"], f"teacher={best}"))
+    with caplog.at_level("WARNING"):
+        facekp.train(composed(*made["b"], f"init_from={best}"))
+    assert "others, or in another order (eye, nose, ear, ...; here nose, eye, ear" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,8 +86,8 @@ class AnnotationFile:
 
     @property
     def named(self) -> bool:
-        """Whether its points have names, not only numbers."""
-        return not all(name.isdigit() for name in self.names)
+        """Whether its points have names, not only numbers such as `12` or `part_12`."""
+        return not all(map(is_numbered, self.names))
 
 
 @dataclass(frozen=True)
@@ -240,12 +241,23 @@ def split_named(text: str) -> str:
     return split
 
 
+_NUMBERED = re.compile(r"(?:part|point|pt|p|kp|keypoint|landmark|lm)?[\s_.-]*\d+", re.I)
+
+
+def is_numbered(name: str) -> bool:
+    """Whether a point's name is no more than its number: `12`, `part_12`, `kp12`."""
+    return _NUMBERED.fullmatch(name) is not None
+
+
+def number_of(name: str) -> int:
+    """The number in the name of a numbered point."""
+    return int(re.sub(r"\D", "", name)[:9])
+
+
 def sorted_names(names: Iterable[str]) -> list[str]:
-    """Each name once: numbers by value, other names in order of appearance."""
+    """Each name once: numbered ones by number, others in order of appearance."""
     found = list(dict.fromkeys(names))
-    if all(name.isdigit() for name in found):
-        return sorted(found, key=int)
-    return found
+    return sorted(found, key=number_of) if all(map(is_numbered, found)) else found
 
 
 def stated_size(height: object, width: object) -> Size | None:

@@ -134,7 +134,8 @@ class _Reader:
         images = self._images()
         category = self._category()
         names = [str(name) for name in category["keypoints"]]
-        chosen = [a for a in self.lists["annotations"] if a.get("category_id") == category["id"]]
+        wanted = str(category["id"])
+        chosen = [a for a in self.lists["annotations"] if str(a.get("category_id")) == wanted]
         crowds = sum(bool(a.get("iscrowd")) for a in chosen)
         entries, rows = [], []
         for annotation in chosen:
@@ -158,6 +159,11 @@ class _Reader:
             for row in np.flatnonzero(good)
         ]
         notes = [f"{crowds} crowds (iscrowd) left out"] if crowds else []
+        without = sum(
+            a.get("bbox") is not None and self._box(a["bbox"]) is None for a, _ in entries
+        )
+        if without:
+            notes.append(f"{without} boxes are empty or no numbers, and not used")
         return AnnotationFile(names, faces, *self._skeleton(category, len(names)), notes=notes)
 
     def _images(self) -> dict[Any, dict]:
@@ -238,7 +244,7 @@ class _Reader:
                 raise ValueError("a point that does not exist")
             scheme = category.get("facekp")
             known = LandmarkScheme.from_dict(scheme) if isinstance(scheme, dict) else None
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problem = f"the category's skeleton or scheme makes no sense ({error})"
             raise DataError(self.path, problem, _REMEDY) from error
         return edges, None, known

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facekp.core.errors import DataError
+from facekp.data.formats.base import is_numbered, sorted_names
 
 IMAGE_HEADINGS = (
     "file", "filename", "file_name", "image", "image_name", "imagename", "image_path",
@@ -14,7 +15,7 @@ IMAGE_HEADINGS = (
     "photo", "frame_name", "picture", "name",
 )  # fmt: skip
 GROUP_HEADINGS = ("group", "person", "person_id", "subject", "subject_id", "identity")
-SPLIT_HEADINGS = ("split", "partition", "phase", "set")
+SPLIT_HEADINGS = ("split", "partition", "phase")
 SIZE_HEADINGS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2",
@@ -33,7 +34,6 @@ _PREFIXED_CORNERS = (*_CORNERS, ("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1
 _PREFIXED_SIDES = (*_SIDES, ("x", "y", "w", "h"), ("x", "y", "width", "height"))
 _AXIS_LAST = re.compile(r"(.+?)(?:[\s_.:-]+([xyvXYV])|(?<=[a-z0-9])([XYV])|(?<=[0-9])([xyv]))")
 _AXIS_FIRST = re.compile(r"([xyvXYV])(?:[\s_.:-]+(.+)|([0-9].*)|(?<=[xyv])([A-Z].*))")
-_COUNTER = re.compile(r"(?:part|point|pt|p|kp|keypoint|landmark|lm|gt)?[\s_.-]*(\d+)", re.I)
 
 
 class Columns:
@@ -87,7 +87,8 @@ class Columns:
         self.image = self._take_first() if image is None else image
         self.group = self._take(GROUP_HEADINGS if group is None else (_plain(group),))
         if group is not None and self.group is None:
-            raise self._error(f"no column {group}", "give the heading of one as dataset.group=")
+            remedy = "give the heading of one as dataset.group=, or a regular expression with "
+            raise self._error(f"no column {group}", f"{remedy}parentheses around the person's part")
         self.split = self._take(SPLIT_HEADINGS)
         self._take_box()
         self.size = next(filter(None, map(self._take_all, SIZE_HEADINGS)), [])
@@ -109,9 +110,15 @@ class Columns:
         return [h for at, h in enumerate(self.headings) if at not in used and h]
 
     def _is_row(self) -> bool:
-        """Whether there is no header: an image's name, and numbers."""
-        first, *others = self.headings or [""]
-        return first.lower().endswith(IMAGE_SUFFIXES) and all(map(_is_number, others))
+        """Whether there is no header: an image's name, and numbers that do not count columns."""
+        first, *others = self.headings
+        if not others or not all(map(_is_number, others)) or not any(others):
+            return False
+        counted = [[str(at + start) for at in range(len(others))] for start in (0, 1)]
+        is_image = first.lower().endswith(IMAGE_SUFFIXES)
+        return is_image or (
+            bool(first) and _plain(first) not in IMAGE_HEADINGS and others not in counted
+        )
 
     def _unique_headings(self) -> dict[str, int]:
         places: dict[str, int] = {}
@@ -156,20 +163,26 @@ class Columns:
         for places, corners, sides in (
             (prefixed, _PREFIXED_CORNERS, _PREFIXED_SIDES),
             (self._places, _CORNERS, _SIDES),
+            (self._places, _PREFIXED_CORNERS[-2:-1], _PREFIXED_SIDES[1:]),
         ):
             for names in (*corners, *sides):
+                # Bare x, y, or x1, y1 are a box beside points that have names, else points.
+                bare = places is self._places and names[0] in ("x", "x1")
+                if bare and not self._has_named_points_beside(names):
+                    continue
                 if box := self._take_all(names, places):
                     self.box, self.box_has_sides = box, names in sides
                     return
 
+    def _has_named_points_beside(self, names: Sequence[str]) -> bool:
+        """Whether there are points with names, and not only numbers, in other columns."""
+        others = [at for at in self._free if self._lower[at] not in names]
+        found = [_split_heading(self.headings[at]) for at in others]
+        return any(part and part[1] == "x" and not is_numbered(part[0]) for part in found)
+
     def _take_points(self) -> None:
         points = {name: axes for name, axes in self._point_headings().items() if "x" in axes}
-        self.names = names = list(points)
-        counters = [_COUNTER.fullmatch(name) for name in points]
-        numbers = [int(counter[1]) for counter in counters if counter]
-        if len(names) > 1 and len(set(numbers)) == len(names):
-            names = [name for _, name in sorted(zip(numbers, names, strict=True))]
-            self.names = [str(at) for at in range(len(names))]
+        self.names = names = sorted_names(points)
         self.points = [points[name][axis] for name in names for axis in "xy"]
         if all("v" in points[name] for name in names):
             self.visibility = [points[name]["v"] for name in names]
@@ -178,18 +191,13 @@ class Columns:
         """Columns of each point by axis: x, y and perhaps v."""
         found: dict[str, dict[str, int]] = {}
         for at in self._free:
-            heading = self.headings[at]
-            name, axis = heading, ""
-            if heading.lower() in ("x", "y", "v"):
-                name, axis = "point", heading
-            elif last := _AXIS_LAST.fullmatch(heading):
-                name, axis = last[1], next(filter(None, last.groups()[1:]))
-            elif first := _AXIS_FIRST.fullmatch(heading):
-                name, axis = next(filter(None, first.groups()[1:])), first[1]
-            if axis:
-                found.setdefault(name, {}).setdefault(axis.lower(), at)
-        for axes in found.values():
+            if part := _split_heading(self.headings[at]):
+                found.setdefault(part[0], {}).setdefault(part[1], at)
+        for name, axes in list(found.items()):
             if ("x" in axes) != ("y" in axes):
+                if _AXIS_FIRST.fullmatch(self.headings[next(iter(axes.values()))]):
+                    del found[name]  # such as x_ray
+                    continue
                 have, need = ("x", "y") if "x" in axes else ("y", "x")
                 problem = f"column {self.headings[axes[have]]} has no counterpart for {need}"
                 raise self._error(problem, "add it, or remove the column")
@@ -209,6 +217,17 @@ class Columns:
 
     def _error(self, problem: str, remedy: str) -> DataError:
         return DataError(self.path, problem, remedy, 1)
+
+
+def _split_heading(heading: str) -> tuple[str, str] | None:
+    """(name, axis) of a point's column; None of others."""
+    if heading.lower() in ("x", "y", "v"):
+        return "point", heading.lower()
+    if last := _AXIS_LAST.fullmatch(heading):
+        return last[1], next(filter(None, last.groups()[1:])).lower()
+    if first := _AXIS_FIRST.fullmatch(heading):
+        return next(filter(None, first.groups()[1:])), first[1].lower()
+    return None
 
 
 def _plain(heading: str) -> str:

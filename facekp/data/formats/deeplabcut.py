@@ -43,8 +43,9 @@ class DeepLabCutCsv(AnnotationFormat):
     def recognises(self, path: Path, head: str) -> bool:
         """By the first header rows."""
         lines = head.lower().split("\n", 4)
-        return lines[0].startswith("scorer,") and any(
-            line.startswith("bodyparts,") for line in lines[1:3]
+        delimiter = max(",;\t", key=lines[0].count)
+        return lines[0].startswith(f"scorer{delimiter}") and any(
+            line.startswith(f"bodyparts{delimiter}") for line in lines[1:3]
         )
 
     def read(self, path: Path, options: ReadOptions) -> AnnotationFile:
@@ -52,7 +53,9 @@ class DeepLabCutCsv(AnnotationFormat):
         check_size(path)
         try:
             with path.open(newline="", encoding=encoding_of(path)) as stream:
-                rows = list(enumerate(csv.reader(stream), 1))
+                delimiter = max(",;\t", key=stream.readline().count)
+                stream.seek(0)
+                rows = list(enumerate(csv.reader(stream, delimiter=delimiter), 1))
         except OSError as error:
             raise DataError(path, f"cannot be read ({error.strerror})", "check it") from error
         except (UnicodeError, csv.Error) as error:

@@ -230,6 +230,13 @@ class _NamedReader(_Reader):
         self.named = {}
         super().box(attributes)
 
+    def image_file(self, attributes: dict[str, str]) -> str:
+        """The image's name; it is looked up inward of the images' folder, whatever it leads to."""
+        name = attributes.get("file", "").replace("\\", "/")
+        if not name or not name.isprintable():
+            raise self.fail(f"the image's path is empty or unprintable: {name[:80]!r}")
+        return name
+
     def part(self, attributes: dict[str, str]) -> None:
         if len(self.stack) < 2 or self.stack[-2] != "box":
             raise self.fail("a part outside a box")

@@ -43,11 +43,9 @@ class LabelMeJson(AnnotationFormat):
     def recognises(self, path: Path, head: str) -> bool:
         """By the list of shapes; of a folder, in its first JSON file."""
         if path.is_dir():
-            first = next(iter(sorted(path.rglob("*.json"))), None)
-            if first is None:
-                return False
-            with first.open(encoding="utf-8", errors="replace") as stream:
-                head = stream.read(4096)
+            return any(
+                self.recognises(file, _head(file)) for file in sorted(path.rglob("*.json"))[:50]
+            )
         return head.lstrip()[:1] == "{" and '"shapes"' in head
 
     def read(self, path: Path, options: ReadOptions) -> AnnotationFile:
@@ -81,6 +79,11 @@ class LabelMeJson(AnnotationFormat):
             for row in np.flatnonzero(good)
         ]
         return AnnotationFile(names, entries)
+
+
+def _head(file: Path) -> str:
+    with file.open("rb") as stream:
+        return stream.read(4096).decode("utf-8", "replace")
 
 
 class _Face:

@@ -97,6 +97,12 @@ def _point_cells(face: WrittenFace, scheme: LandmarkScheme, with_v: bool) -> Ite
             yield "0" if missing else ("1" if occluded else "2")
 
 
+def _is_comment(line: str) -> bool:
+    """Whether a line before the header says nothing: blank, `# ...`, or Excel's `sep=;`."""
+    text = line.strip(" \r\n\t,;")
+    return (not text and "\n" in line) or text.startswith("#") or text.lower().startswith("sep=")
+
+
 def _delimiter(line: str) -> str:
     return max(",;\t", key=line.count)
 
@@ -115,16 +121,19 @@ class _Reader:
             self._reported(),
             self.path.open(newline="", encoding=encoding_of(self.path)) as stream,
         ):
-            delimiter = _delimiter(stream.readline())
+            line = stream.readline()
+            while line and _is_comment(line):
+                line = stream.readline()
+            delimiter = _delimiter(line)
             self.decimal_comma = delimiter != ","
             stream.seek(0)
             rows = csv.reader(stream, delimiter=delimiter)
-            first = next(rows, [])
+            first = next((row for row in rows if not _is_comment(delimiter.join(row))), [])
             self.columns = Columns(self.path, first, self.options.group)
             if not self.columns.has_header:
                 self._row(first, 1)
             for row in rows:
-                if any(row):
+                if any(row) and not row[0].startswith("#"):
                     self._row(row, rows.line_num)
         return self._file()
 
@@ -153,7 +162,9 @@ class _Reader:
             try:
                 split = split_named(row[columns.split])
             except ValueError as error:
-                self._skip(str(error), line)
+                remedy = "correct the row, or rename the column if it is another split"
+                problem = DataError(self.path, str(error), remedy, line)
+                skip_or_raise(problem, self.options.problems)
                 return
         wanted = self.pick(row)
         try:

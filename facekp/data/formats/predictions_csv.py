@@ -58,7 +58,8 @@ def read_predictions_csv(
     path = Path(path)
     names = point_columns(point_names or ())
     points = f", {names[0]}, {names[1]}, ... {names[-1]}" if names else ""
-    remedy = f"give a CSV with the columns file, {', '.join(BOX_COLUMNS)}{points}"
+    remedy = f"give a CSV with the columns file, {', '.join(BOX_COLUMNS)}{points}; task=convert "
+    remedy += "format=csv adds boxes to annotations"
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, skipinitialspace=True)

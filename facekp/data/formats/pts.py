@@ -105,8 +105,10 @@ class PtsFolder(WritableFormat):
         """Write a file per face, and a copy of its image beside it.
 
         Raises:
-            ConfigError: a face lacks a point, which the format cannot say.
+            ConfigError: a face lacks a point, which the format cannot say; the folder is not empty.
         """
+        if path.is_dir() and any(path.iterdir()):
+            raise ConfigError(f"format=pts: {path} is not empty; choose another output=")
         for face in faces:
             if face.keypoints is None or np.isnan(face.keypoints).any():
                 problem = f"{face.image}: a face lacks points, which .pts files cannot say"

@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 
 from facekp.core.description import NetworkDescription
 from facekp.core.errors import ConfigError
+from facekp.core.landmarks import LandmarkScheme
 from facekp.data.dataset import Batch
 from facekp.models.base import normalize_images
 from facekp.models.checkpoint import load_network
@@ -35,14 +36,13 @@ class Distillation(Callback):
         self.network, self.description = load_network(ckpt_path)
         teacher_crop, crop = self.description.crop, student.crop
         for name, theirs, ours in (
-            ("landmarks", self.description.scheme.name, student.scheme.name),
+            ("landmarks", *_scheme_titles(self.description.scheme, student.scheme)),
             ("dataset.points", list(self.description.points), list(student.points)),
             ("model.in_channels", teacher_crop.channels, crop.channels),
             ("dataset.box_scale", teacher_crop.box_scale, crop.box_scale),
             ("dataset.square", teacher_crop.square, crop.square),
         ):
-            same_names = self.description.scheme.point_names == student.scheme.point_names
-            if theirs != ours and not (name == "landmarks" and same_names):
+            if theirs != ours:
                 raise ConfigError(
                     f"teacher={ckpt_path}: it was trained with {name}={theirs}, here it is {ours}; "
                     "use the same, or choose another teacher"
@@ -66,3 +66,12 @@ class Distillation(Callback):
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             outputs = self.network(images).to(batch["keypoints"].dtype)
         batch["keypoints"] = (batch["keypoints"] + outputs) / 2
+
+
+def _scheme_titles(first: LandmarkScheme, second: LandmarkScheme) -> tuple[str, str]:
+    """Two equal texts for schemes with the same points in the same order, else different ones."""
+    if first.point_names == second.point_names:
+        return first.name, first.name
+    if first.name != second.name:
+        return first.name, second.name
+    return ", ".join(first.point_names[:5]), ", ".join(second.point_names[:5])

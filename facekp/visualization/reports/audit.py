@@ -36,6 +36,8 @@ CATEGORIES = {
     "twice": "A file and box that is listed again.",
     "same file": "Two files with the same bytes.",
     "far point": "A point far outside its box.",
+    "placeholder": "Points at one place in the corner: a mark for missing points, which should be "
+    "empty cells (or visibility 0) instead.",
     "twin": "A mirrored copy that differs from the original, mirrored.",
     "left and right": "The shape fits better with its sides exchanged.",
     "order": "A part of the face fits far better with its points in another order.",

@@ -103,3 +103,26 @@ def test_round_trip(tmp_path: Path) -> None:
     np.testing.assert_array_equal([face.occluded for face in file.faces], OCCLUDED)
     assert file.faces[3].split == "val"
     assert file.faces[3].group == "person 3"
+
+
+def test_categories_as_strings(tmp_path: Path) -> None:
+    entry = content()
+    for annotation in entry["annotations"]:
+        annotation["category_id"] = "1"
+    assert len(read(write(tmp_path, entry)).faces) == 1
+
+
+def test_boxes_that_are_none_are_said(tmp_path: Path) -> None:
+    file = read(write(tmp_path, changed("annotations", "bbox", [10, 20, -5, 4])))
+    assert file.faces[0].bbox is None
+    assert "1 boxes are empty or no numbers, and not used" in file.notes
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [{"name": "../../x", "count": 3}, {"name": "a", "count": 3, "normalizer": 5}, {"count": 3}],
+)
+def test_a_scheme_that_makes_no_sense_is_refused(tmp_path: Path, scheme: dict) -> None:
+    """Its name becomes part of file names."""
+    with pytest.raises(DataError, match="skeleton or scheme makes no sense"):
+        read(write(tmp_path, changed("categories", "facekp", scheme)))

@@ -61,3 +61,8 @@ BROKEN = [
 def test_broken_files_say_where(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         read(write(tmp_path, text))
+
+
+def test_semicolons(tmp_path: Path) -> None:
+    text = (HEAD + "img1.png,1,2,3,4\n").replace(",", ";")
+    assert points_of(read(write(tmp_path, text))).tolist() == [[[1, 2], [3, 4]]]

@@ -70,3 +70,12 @@ def test_numbered_parts_are_ordered_by_number(tmp_path: Path) -> None:
     content = read(tmp_path / "a.xml")
     assert content.names == ["9", "10", "36"]
     assert points_of(content)[0, :, 0].tolist() == [9, 10, 36]
+
+
+@pytest.mark.parametrize("name", ["../img/a.jpg", "/home/me/img/a.jpg", "C:\\me\\img\\a.jpg"])
+def test_paths_of_another_machine(tmp_path: Path, name: str) -> None:
+    """They are looked up inward of the images' folder, see `ImageFinder`."""
+    part = "<part name='a' x='1' y='2'/>"
+    text = f"<images><image file='{name}'><box top='1' left='1' width='9' height='9'>{part}"
+    (tmp_path / "a.xml").write_text(f"{text}</box></image></images>")
+    assert read(tmp_path / "a.xml").faces[0].image == name.replace("\\", "/")

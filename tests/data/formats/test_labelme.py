@@ -66,3 +66,11 @@ def test_broken_files_say_what(tmp_path: Path, shapes: list, changes: dict, mess
     write(tmp_path, "a", *shapes, **changes)
     with pytest.raises(DataError, match=re.escape(message)):
         read(tmp_path)
+
+
+def test_another_json_in_the_folder_is_named(tmp_path: Path) -> None:
+    image(tmp_path / "b.jpg")
+    write(tmp_path, "b", point("nose", 1, 2))
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(DataError, match=r"a.json: shapes is missing"):
+        read(tmp_path)

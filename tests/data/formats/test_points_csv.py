@@ -58,7 +58,8 @@ def test_headings_of_named_points(tmp_path: Path, heading: str) -> None:
 def test_headings_of_numbered_points(tmp_path: Path, heading: str) -> None:
     row = "0,b.jpg,1,2,3,4" if heading.startswith(",file") else "b.jpg,1,2,3,4"
     content = read(write(tmp_path, f"{heading}\n{row}"))
-    assert content.names == ["0", "1"]
+    assert not content.named
+    assert len(content.names) == 2
     expected = [[3, 4], [1, 2]] if "p2_x,p2_y,p1" in heading else [[1, 2], [3, 4]]
     np.testing.assert_array_equal(points_of(content), [expected])
     assert content.faces[0].image == "b.jpg"
@@ -157,3 +158,41 @@ def test_many_rows_are_read_quickly(tmp_path: Path) -> None:
     assert len(read(path).faces) == 20_000
     assert time.process_time() - start < 2.5  # 100,000 rows: 10 s
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+BOXES_OF_FEW_WORDS = [
+    ("x,y,width,height", "1,2,30,40", [1, 2, 31, 42]),
+    ("x,y,w,h", "1,2,30,40", [1, 2, 31, 42]),
+    ("x1,y1,x2,y2", "1,2,31,42", [1, 2, 31, 42]),
+    ("bbox_x1,bbox_y1,bbox_x2,bbox_y2", "1,2,31,42", [1, 2, 31, 42]),
+]
+
+
+@pytest.mark.parametrize(("heading", "cells", "box"), BOXES_OF_FEW_WORDS)
+def test_boxes_beside_named_points(tmp_path: Path, heading: str, cells: str, box: list) -> None:
+    content = read(write(tmp_path, f"file,{heading},eye_x,eye_y\nb.jpg,{cells},5,6"))
+    assert content.names == ["eye"]
+    assert content.faces[0].bbox is not None
+    assert content.faces[0].bbox.tolist() == box
+
+
+def test_bare_x_and_y_alone_are_a_point(tmp_path: Path) -> None:
+    assert points_of(read(write(tmp_path, "file,x,y\nb.jpg,1,2"))).tolist() == [[[1, 2]]]
+    assert points_of(read(write(tmp_path, "file,x1,y1,x2,y2\nb.jpg,1,2,3,4"))).shape == (1, 2, 2)
+
+
+def test_no_header_and_no_suffix(tmp_path: Path) -> None:
+    content = read(write(tmp_path, "Anna_02,123,86,4,5\nBob_01,1,2,3,4"))
+    assert [face.image for face in content.faces] == ["Anna_02", "Bob_01"]
+
+
+def test_comments_and_excels_separator_before_the_header(tmp_path: Path) -> None:
+    content = read(write(tmp_path, "sep=;\n# made by hand\nfile;a_x;a_y\nb.jpg;1,5;2\n# end;;\n"))
+    assert points_of(content).tolist() == [[[1.5, 2]]]
+
+
+def test_names_with_numbers_are_kept(tmp_path: Path) -> None:
+    content = read(write(tmp_path, "file,p3_x,p3_y,p1_x,p1_y,x_ray\nb.jpg,1,2,3,4,yes"))
+    assert content.names == ["p1", "p3"]
+    assert points_of(content).tolist() == [[[3, 4], [1, 2]]]
+    assert content.notes == ["columns not used: x_ray"]

@@ -64,3 +64,10 @@ def test_files_of_different_sizes_are_named(tmp_path: Path) -> None:
 def test_missing_points_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"format=pts: a/1.jpg: a face lacks points"):
         round_trip("pts", tmp_path / "faces", faces())
+
+
+def test_a_folder_that_is_not_empty_is_not_written_into(tmp_path: Path) -> None:
+    written = faces(occluded=False, missing=False)
+    round_trip("pts", tmp_path / "faces", written)
+    with pytest.raises(ConfigError, match=r"faces is not empty"):
+        round_trip("pts", tmp_path / "faces", written)
