@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from facekp.core.geometry import invert_affine, transform_points
+
+MOST = 1000
+"""Shapes of which `complete_shapes` takes the mean."""
+
 
 def procrustes_align(shapes: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Align shapes (N, K, 2) to a mean shape (K, 2) by least-squares similarities, none mirrored.
@@ -40,3 +45,25 @@ def mean_shape(shapes: np.ndarray) -> np.ndarray:
         aligned, _ = procrustes_align(shapes, mean)
         mean = np.nanmedian(aligned, axis=0)
     return mean
+
+
+def complete_shapes(shapes: np.ndarray) -> np.ndarray:
+    """Shapes (N, K, 2) with missing points where the aligned mean shape has them.
+
+    Shapes of fewer than three points stay as they are; all do if a point is in none of the others.
+    """
+    present = np.isfinite(shapes).all(axis=2)
+    enough = np.flatnonzero(present.sum(axis=1) >= 3)
+    lacking = enough[~present[enough].all(axis=1)]
+    if not len(lacking) or not present[enough].any(axis=0).all():
+        return shapes
+    mean = mean_shape(shapes[enough[:: max(1, len(enough) // MOST)]])
+    _, transforms = procrustes_align(shapes[lacking], mean)
+    if np.isnan(mean).any() or (np.abs(np.linalg.det(transforms[:, :, :2])) < 1e-12).any():
+        return shapes  # points that coincide
+    found = transform_points(
+        invert_affine(transforms), np.broadcast_to(mean, shapes[lacking].shape)
+    )
+    filled = shapes.copy()
+    filled[lacking] = np.where(present[lacking][..., None], shapes[lacking], found)
+    return filled

@@ -15,6 +15,7 @@ from facekp.core.files import exists
 from facekp.core.geometry import bounding_box, image_box
 from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme, find_scheme
+from facekp.data.alignment import complete_shapes
 from facekp.data.annotation_scheme import columns_of, scheme_of
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.formats.base import AnnotationFile, FaceEntry, ReadOptions
@@ -216,10 +217,18 @@ class AnnotationsDataModule(FaceDataModule):
         order = columns_of(source.path, source.content, self.scheme)
         # Points that are in the scheme's order are not copied.
         columns = None if order.tolist() == list(range(self.scheme.count)) else order
+        entries = source.content.faces
+        outlines = [entry.keypoints for entry in entries]
+        if self.box in (None, "points") and any(np.isnan(points).any() for points in outlines):
+            outlines = list(complete_shapes(np.array(outlines)))
         found = []
-        for entry in source.content.faces:
+        for entry, outline in zip(entries, outlines, strict=True):
             try:
-                found.append(self._record(entry, source, finder, columns))
+                image = self._image(entry, finder)
+                bbox, box = self._box(entry, outline, image, source.upright)
+                split = entry.split or source.split
+                record = self._record(entry, image, bbox, source.upright, columns)
+                found.append((split, record, box))
             except DataError as error:
                 skip_or_raise(error, self.problems)
         if finder.guessed:
@@ -227,16 +236,24 @@ class AnnotationsDataModule(FaceDataModule):
             self.notes.append(f"images found by their file names alone, e.g. {name} as {path}")
         return found
 
+    @staticmethod
+    def _image(entry: FaceEntry, finder: ImageFinder) -> Path:
+        if isinstance(entry.image, Path):
+            return entry.image
+        try:
+            return finder.find(entry.image)
+        except ValueError as error:
+            remedy = "give dataset.images=FOLDER, or dataset.on_error=skip to leave it out"
+            raise entry.error(str(error), remedy) from error
+
     def _record(
-        self, entry: FaceEntry, source: _Source, finder: ImageFinder, columns: np.ndarray | None
-    ) -> tuple[str, FaceRecord, str]:
-        image = entry.image
-        if isinstance(image, str):
-            try:
-                image = finder.find(image)
-            except ValueError as error:
-                remedy = "give dataset.images=FOLDER, or dataset.on_error=skip to leave it out"
-                raise entry.error(str(error), remedy) from error
+        self,
+        entry: FaceEntry,
+        image: Path,
+        bbox: np.ndarray,
+        upright: bool,
+        columns: np.ndarray | None,
+    ) -> FaceRecord:
         keypoints, occluded = entry.keypoints, entry.occluded
         if columns is not None:
             keypoints = np.full((self.scheme.count, 2), np.nan)
@@ -244,10 +261,9 @@ class AnnotationsDataModule(FaceDataModule):
         if columns is not None and occluded is not None:
             occluded = np.zeros(self.scheme.count, bool)
             occluded[columns] = entry.occluded
-        bbox, box = self._box(entry, keypoints, image, source.upright)
         name = str(entry.image).replace("\\", "/") if isinstance(entry.image, str) else image.name
         labelled = bool(np.isfinite(keypoints).any())
-        record = FaceRecord(
+        return FaceRecord(
             image=image,
             bbox=bbox,
             keypoints=keypoints if labelled else None,
@@ -256,24 +272,27 @@ class AnnotationsDataModule(FaceDataModule):
             subset=image.parent.name,
             origin=(entry.file, entry.line),
             size=entry.size,
-            upright=source.upright,
+            upright=upright,
             occluded=occluded,
             tags=entry.tags,
         )
-        return entry.split or source.split, record, box
 
     def _box(
-        self, entry: FaceEntry, keypoints: np.ndarray, image: Path, upright: bool
+        self, entry: FaceEntry, outline: np.ndarray, image: Path, upright: bool
     ) -> tuple[np.ndarray, str]:
-        """A face's box (4,) and where it comes from."""
+        """A face's box (4,) and where it comes from.
+
+        `outline` (K, 2) are its points, missing ones where the mean shape has them: a face without
+        its chin would else have a smaller box.
+        """
         if self.box in (None, "annotation") and entry.bbox is not None:
             return entry.bbox, "annotation"
         if self.box == "annotation":
             remedy = "add it, or let dataset.box=points or image make it"
             raise entry.error(f"{entry.image}: the entry has no box", remedy)
-        enough = np.isfinite(keypoints).all(axis=1).sum() >= 3
+        enough = np.isfinite(entry.keypoints).all(axis=1).sum() >= 3
         if self.box != "image" and enough:
-            extent = bounding_box(keypoints)
+            extent = bounding_box(outline)
             margin = MARGIN * (extent[2:] - extent[:2]).max()
             if margin > 0:
                 return extent + margin * np.array([-1, -1, 1, 1]), "points"

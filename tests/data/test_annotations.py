@@ -361,3 +361,29 @@ def test_two_points_alike(tmp_path: Path) -> None:
     module = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="a.json")
     with pytest.raises(DataError, match="two points called a"):
         module.read()
+
+
+def test_a_face_without_its_chin_has_the_box_of_a_whole_one(tmp_path: Path) -> None:
+    """Missing points are where the mean shape has them, as far as the box goes."""
+    head = "file," + ",".join(
+        f"{name}_{axis}" for name in ("brow", "nose", "ear", "chin") for axis in "xy"
+    )
+    shape = np.array([[20, 20], [30, 40], [60, 35], [35, 80.0]])
+    rows, boxes = [], []
+    for at in range(8):
+        points = shape * (0.8 + 0.05 * at) + (at, 2 * at)
+        cells = [f"{value:.3f}" for value in points.ravel()]
+        boxes.append(
+            np.concatenate(
+                [
+                    points.min(axis=0) - 0.1 * 60 * (0.8 + 0.05 * at),
+                    points.max(axis=0) + 0.1 * 60 * (0.8 + 0.05 * at),
+                ]
+            )
+        )
+        rows.append(f"{at}.jpg," + ",".join(cells[:6] + (["", ""] if at == 3 else cells[6:])))
+    module = own(tmp_path, "\n".join([head, *rows]))
+    found = {record.image.stem: record for record in records(module)}
+    assert np.isnan(found["3"].keypoints[3]).all()
+    for at, box in enumerate(boxes):
+        np.testing.assert_allclose(found[str(at)].bbox, box, atol=0.05)
