@@ -44,10 +44,10 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
             continue
         path = folder / f"{split}{annotation_format.suffix}"
         root = write_annotations(annotation_format, path, records, dataset.scheme, split)
-        images = "" if format == "pts" else f", images in {root}"
-        print(f"{path}: {len(records)} faces{images}")
+        images = "" if format == "pts" else f" dataset.images={root}"
+        print(f"{len(records)} faces: dataset.train={path}{images}")
         paths.append(path)
     scheme = folder / f"{dataset.scheme.name}.yaml"
     atomic_write_text(scheme, dataset.scheme.to_yaml())
-    print(f"{scheme}: names, skeleton and flip pairs of the points, for dataset.landmarks=")
+    print(f"names, skeleton and flip pairs of the points: dataset.landmarks={scheme}")
     return paths

@@ -98,7 +98,8 @@ def predict(
         target = run.folder / f"annotations{annotation_format.suffix}"
         root = write_annotations(annotation_format, target, records, scheme, scores=scores)
         atomic_write_text(run.folder / "landmarks.yaml", scheme.to_yaml())
-        print(f"{len(records)} faces of photos: {target}, images in {root}; landmarks.yaml")
+        images = "" if format == "pts" else f" dataset.images={root}"
+        print(f"{len(records)} faces of photos as annotations: dataset.train={target}{images}")
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")

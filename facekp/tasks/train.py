@@ -52,6 +52,9 @@ from facekp.visualization.reports.run import (
 
 log = logging.getLogger(__name__)
 
+FEW_FACES = 500
+"""Own training faces below which the bundled network is recommended as a start."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
@@ -102,6 +105,10 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
     if cfg.ckpt_path:
         check_resume(description, cfg.ckpt_path)
         accept_resume(run_dir)
+    if datamodule.protocol == "annotations" and not (cfg.init_from or cfg.ckpt_path):
+        count = len(datamodule.splits["train"])
+        if count < FEW_FACES:
+            log.info(f"{count} faces are few to learn from: for faces init_from=ibug68 helps")
     network = prepare_network(cfg, datamodule, description)
     module = KeypointModule(
         network,

@@ -113,6 +113,8 @@ class PtsFolder(WritableFormat):
             if face.keypoints is None or np.isnan(face.keypoints).any():
                 problem = f"{face.image}: a face lacks points, which .pts files cannot say"
                 raise ConfigError(f"format=pts: {problem}; choose coco, csv or dlib")
+        for face in faces:
+            assert face.keypoints is not None
             image, number = path / face.image, 1
             while image.with_suffix(".pts").exists():  # a second face of the same photo
                 number += 1
