@@ -69,7 +69,7 @@ def test_a_teacher_of_the_same_points_in_another_order_is_refused(
         made[name] = [
             "dataset=annotations", f"dataset.train={tmp_path / name}.csv", "trainer.max_epochs=1",
             "model.input_size=[32,32]", "model.widths=[16,16]", "model.blocks=[1,1]", "report=false",
-            f"runs_dir={tmp_path}",
+            f"run_dir={tmp_path / name}",
         ]  # fmt: skip
     best = facekp.train(composed(*made["a"])).best_ckpt
     with pytest.raises(ConfigError, match="trained with landmarks=eye, nose, ear, here it is nose"):
