@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ from facekp.data.formats.recognition import read_annotation_file
 from facekp.data.image_files import ImageFinder
 from facekp.data.records import FaceRecord, Splits
 from facekp.data.splits import shared_by_splits, split_by_group
-
-log = logging.getLogger(__name__)
 
 BOXES = ("annotation", "points", "image")
 """Where a face's box can come from, see `AnnotationsDataModule`."""
@@ -177,7 +174,12 @@ class AnnotationsDataModule(FaceDataModule):
         splits = self._without_empty(splits)
         if not splits.get("val"):
             splits |= self._drawn(splits.get("train", []), "test" not in splits)
-        self._warn_of_leaks(splits)
+        self.notes += [
+            f"LEAK: {shared} of the {total} {what} in {second} are in {first}, too: figures on "
+            f"{second} are too good; keep each on one side, e.g. by giving all files as "
+            "dataset.train=[...] and dataset.group= a column or a regular expression"
+            for first, second, what, shared, total in shared_by_splits(splits)
+        ]
         return {name: splits[name] for name in ("train", "val", "test", "predict")
                 if name in splits}  # fmt: skip
 
@@ -334,14 +336,6 @@ class AnnotationsDataModule(FaceDataModule):
             fraction /= 1 - self.test_fraction
         drawn["train"], drawn["val"] = split_by_group(records, fraction, self.split_seed)
         return drawn
-
-    def _warn_of_leaks(self, splits: Splits) -> None:
-        for first, second, what, shared, total in shared_by_splits(splits):
-            log.warning(
-                f"LEAK: {shared} of the {total} {what} in {second} are in {first}, too: figures on "
-                f"{second} are too good; keep each on one side, e.g. by giving all files as "
-                "dataset.train=[...] and dataset.group= a column or a regular expression"
-            )
 
     def _empty_split_message(self, split: str) -> str:
         groups = {record.group for records in self.splits.values() for record in records}

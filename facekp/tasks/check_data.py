@@ -41,7 +41,6 @@ def check_data(data_dir: str | None, output: str, dataset: FaceDataModule | None
         ConfigError: there is no known data set in the folder.
         DataError: a data set without a single face.
     """
-    logging.getLogger("facekp").setLevel(logging.ERROR)  # the table names skipped entries
     if dataset is not None:
         dataset.problems = []
         dataset.prepare_data()
@@ -64,7 +63,13 @@ def check_data(data_dir: str | None, output: str, dataset: FaceDataModule | None
 
 
 def _check(datamodule: FaceDataModule, output: str) -> None:
-    datamodule.read()
+    logger = logging.getLogger("facekp")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # the table names skipped entries
+    try:
+        datamodule.read()
+    finally:
+        logger.setLevel(level)
     problems = datamodule.problems or []
     if not any(datamodule.splits.values()):
         if not problems:
