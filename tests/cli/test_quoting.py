@@ -39,3 +39,13 @@ def test_what_is_no_name_stays(argument: str) -> None:
 def test_the_recipe_follows_options_of_hydra() -> None:
     arguments = ["-m", "dataset=annotations", "dataset.train=a.csv,b.csv"]
     assert with_default_experiment(arguments) == [*arguments, "experiment=annotations"]
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(.+)_[0-9]+\.jpg", "(.+)_[0-9]+", "([a-z]{2,3})-.*", "person"]
+)
+def test_a_regular_expression_needs_no_further_quoting(pattern: str) -> None:
+    (override,) = OverridesParser.create().parse_overrides(
+        quote_paths([f"dataset.group={pattern}"])
+    )
+    assert override.value() == pattern
