@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 
 from tests.conftest import ROOT
 
@@ -24,6 +25,7 @@ def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(ROOT / program), run_name="__main__")
         GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = None  # else later tests seem to run inside a program
         return str(ended.value)
 
     return _said
