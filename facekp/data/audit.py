@@ -128,10 +128,11 @@ def alignable_faces(
 
     None if together they lack a point.
     """
+    excluded = set(without)
     enough = [
         record
         for record in records
-        if record not in without
+        if record not in excluded
         and np.isfinite(annotated_points(record)).all(axis=1).sum() >= max(3, scheme.count / 2)
     ]
     present = [np.isfinite(annotated_points(record)).all(axis=1) for record in enough]

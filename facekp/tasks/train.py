@@ -39,8 +39,7 @@ from facekp.training.resume import check_resume
 from facekp.training.trainer import tensorboards
 from facekp.training.warm_start import (
     load_matching_weights,
-    warn_if_points_differ,
-    warn_if_split_differs,
+    warn_of_differences,
 )
 from facekp.visualization.reports.page import Gallery
 from facekp.visualization.reports.run import (
@@ -168,8 +167,7 @@ def prepare_network(
     network.init_output_bias(datamodule.mean_shape())
     if cfg.init_from and not cfg.ckpt_path:
         before = load_matching_weights(network, cfg.init_from)
-        warn_if_split_differs(f"init_from={cfg.init_from}", before, description)
-        warn_if_points_differ(f"init_from={cfg.init_from}", before, description)
+        warn_of_differences(f"init_from={cfg.init_from}", before, description)
     return network
 
 
@@ -195,7 +193,7 @@ def build_trainer(cfg: DictConfig, description: NetworkDescription, run_dir: Pat
     }
     if cfg.teacher:
         distillation = Distillation(cfg.teacher, description)
-        warn_if_split_differs(f"teacher={cfg.teacher}", distillation.description, description)
+        warn_of_differences(f"teacher={cfg.teacher}", distillation.description, description)
         callbacks["distillation"] = distillation
     missing = {"best", "last", "history"} - callbacks.keys()
     if missing:

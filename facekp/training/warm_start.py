@@ -46,10 +46,13 @@ def load_matching_weights(network: nn.Module, path: str) -> NetworkDescription:
     return description
 
 
-def warn_if_split_differs(
+def warn_of_differences(
     setting: str, before: NetworkDescription, description: NetworkDescription
 ) -> None:
-    """Warn if another network was trained on the same kind of data, but not on the same split.
+    """Warn of what makes another network's figures too good, or its weights unfit.
+
+    It may have been trained on the same kind of data, but on another split; or have as many points,
+    but others, or in another order.
 
     Args:
         setting: that names the other network, for the message.
@@ -63,18 +66,6 @@ def warn_if_split_differs(
             f"{setting} was trained on other faces, or on another split: validation faces can be "
             "among the faces that it has seen, which makes the figures too good"
         )
-
-
-def warn_if_points_differ(
-    setting: str, before: NetworkDescription, description: NetworkDescription
-) -> None:
-    """Warn if another network has as many points, but others, or in another order.
-
-    Args:
-        setting: that names the other network, for the message.
-        before: its description.
-        description: of the network to be trained.
-    """
     first, second = (d.scheme.subset(d.points).point_names for d in (before, description))
     if len(first) == len(second) and first != second:
         log.warning(

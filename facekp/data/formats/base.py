@@ -18,7 +18,7 @@ from facekp.core.geometry import MAX_PIXEL, Size
 from facekp.core.landmarks import LandmarkScheme
 
 HEAD = 65_536
-"""Bytes of a file's beginning by which its format is recognised."""
+"""Characters of a file's beginning by which its format is recognised."""
 MAX_BYTES = 1_000_000_000
 """Of an annotation file."""
 SPLITS = {
@@ -187,6 +187,14 @@ class WrittenFace:
     group: str = ""
     source: Path | None = None
 
+    def labels(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Points (count, 2), all nan if not annotated, and which are occluded (count,) bool."""
+        points, occluded = self.keypoints, self.occluded
+        return (
+            np.full((count, 2), np.nan) if points is None else points,
+            np.zeros(count, bool) if occluded is None else occluded,
+        )
+
 
 def sound_rows(
     points: np.ndarray,
@@ -328,6 +336,24 @@ def encoding_of(path: Path) -> str:
     with path.open("rb") as stream:
         start = stream.read(2)
     return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def delimiter_of(line: str) -> str:
+    """Comma, semicolon or tab: what a line of a CSV file has most of."""
+    return max(",;\t", key=line.count)
+
+
+def read_head(path: Path) -> str:
+    """The first `HEAD` characters of a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open(encoding=encoding_of(path), errors="replace") as stream:
+            return stream.read(HEAD)
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
 
 
 def check_size(path: Path) -> None:

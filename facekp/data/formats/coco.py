@@ -81,8 +81,7 @@ class CocoJson(WritableFormat):
 
 
 def _annotation(face: WrittenFace, number: int, image: int, scheme: LandmarkScheme) -> dict:
-    points = face.keypoints if face.keypoints is not None else np.full((scheme.count, 2), np.nan)
-    hidden = face.occluded if face.occluded is not None else np.zeros(scheme.count, bool)
+    points, hidden = face.labels(scheme.count)
     keypoints: list[float] = []
     for (x, y), occluded in zip(points.tolist(), hidden, strict=True):
         known = x == x  # not nan

@@ -29,9 +29,12 @@ _CORNERS = (
     ("x_min", "y_min", "x_max", "y_max"),
 )
 _SIDES = (("left", "top", "width", "height"),)
-# With a prefix such as `box_` less explicit headings are clear, too.
-_PREFIXED_CORNERS = (*_CORNERS, ("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"))
-_PREFIXED_SIDES = (*_SIDES, ("x", "y", "w", "h"), ("x", "y", "width", "height"))
+# A box beside points that have names, else points themselves.
+_BARE_CORNERS = (("x1", "y1", "x2", "y2"),)
+_BARE_SIDES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
+# With a prefix such as `box_` they are clear, too.
+_PREFIXED_CORNERS = (*_CORNERS, *_BARE_CORNERS, ("x0", "y0", "x1", "y1"))
+_PREFIXED_SIDES = (*_SIDES, *_BARE_SIDES)
 _AXIS_LAST = re.compile(r"(.+?)(?:[\s_.:-]+([xyvXYV])|(?<=[a-z0-9])([XYV])|(?<=[0-9])([xyv]))")
 _AXIS_FIRST = re.compile(r"([xyvXYV])(?:[\s_.:-]+(.+)|([0-9].*)|(?<=[xyv])([A-Z].*))")
 
@@ -160,14 +163,12 @@ class Columns:
             for heading, at in self._places.items()
             if _BOX_PREFIX.match(heading)
         }
-        for places, corners, sides in (
-            (prefixed, _PREFIXED_CORNERS, _PREFIXED_SIDES),
-            (self._places, _CORNERS, _SIDES),
-            (self._places, _PREFIXED_CORNERS[-2:-1], _PREFIXED_SIDES[1:]),
+        for places, corners, sides, bare in (
+            (prefixed, _PREFIXED_CORNERS, _PREFIXED_SIDES, False),
+            (self._places, _CORNERS, _SIDES, False),
+            (self._places, _BARE_CORNERS, _BARE_SIDES, True),
         ):
             for names in (*corners, *sides):
-                # Bare x, y, or x1, y1 are a box beside points that have names, else points.
-                bare = places is self._places and names[0] in ("x", "x1")
                 if bare and not self._has_named_points_beside(names):
                     continue
                 if box := self._take_all(names, places):

@@ -26,6 +26,7 @@ from facekp.data.formats.base import (
     ReadOptions,
     apply_visibility,
     check_size,
+    delimiter_of,
     encoding_of,
     sound_rows,
 )
@@ -43,7 +44,7 @@ class DeepLabCutCsv(AnnotationFormat):
     def recognises(self, path: Path, head: str) -> bool:
         """By the first header rows."""
         lines = head.lower().split("\n", 4)
-        delimiter = max(",;\t", key=lines[0].count)
+        delimiter = delimiter_of(lines[0])
         return lines[0].startswith(f"scorer{delimiter}") and any(
             line.startswith(f"bodyparts{delimiter}") for line in lines[1:3]
         )
@@ -53,7 +54,7 @@ class DeepLabCutCsv(AnnotationFormat):
         check_size(path)
         try:
             with path.open(newline="", encoding=encoding_of(path)) as stream:
-                delimiter = max(",;\t", key=stream.readline().count)
+                delimiter = delimiter_of(stream.readline())
                 stream.seek(0)
                 rows = list(enumerate(csv.reader(stream, delimiter=delimiter), 1))
         except OSError as error:
@@ -90,7 +91,7 @@ class _Table:
             for (person, name, coord), at in columns.items():
                 if person != who:
                     continue
-                values = [self._number(row[at], line) for line, row in kept]
+                values = [float(row[at] or "nan") for _, row in kept]
                 if coord == "visible":
                     visibility[:, names.index(name)] = values
                 else:
@@ -147,9 +148,6 @@ class _Table:
         if problem:
             skip_or_raise(DataError(self.path, problem, _REMEDY, line), self.options.problems)
         return not problem
-
-    def _number(self, text: str, line: int) -> float:
-        return float(text or "nan")
 
     def _image(self, row: list[str]) -> str:
         """The image's path, which newer files spread over three columns."""

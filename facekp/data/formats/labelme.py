@@ -19,6 +19,7 @@ from facekp.data.formats.base import (
     AnnotationFormat,
     FaceEntry,
     ReadOptions,
+    read_head,
     read_json,
     sorted_names,
     sound_box,
@@ -44,7 +45,7 @@ class LabelMeJson(AnnotationFormat):
         """By the list of shapes; of a folder, in its first JSON file."""
         if path.is_dir():
             return any(
-                self.recognises(file, _head(file)) for file in sorted(path.rglob("*.json"))[:50]
+                self.recognises(file, read_head(file)) for file in sorted(path.rglob("*.json"))[:50]
             )
         return head.lstrip()[:1] == "{" and '"shapes"' in head
 
@@ -79,11 +80,6 @@ class LabelMeJson(AnnotationFormat):
             for row in np.flatnonzero(good)
         ]
         return AnnotationFile(names, entries)
-
-
-def _head(file: Path) -> str:
-    with file.open("rb") as stream:
-        return stream.read(4096).decode("utf-8", "replace")
 
 
 class _Face:

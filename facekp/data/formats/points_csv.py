@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from facekp.core.errors import DataError, skip_or_raise
-from facekp.core.geometry import Size
+from facekp.core.geometry import MAX_PIXEL, Size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import (
     AnnotationFile,
@@ -34,6 +34,7 @@ from facekp.data.formats.base import (
     WrittenFace,
     apply_visibility,
     check_size,
+    delimiter_of,
     encoding_of,
     sound_rows,
     split_named,
@@ -60,7 +61,7 @@ class PointsCsv(WritableFormat):
         lines = head.split("\n", 2)
         if len(lines) < 2 or not head or head.lstrip()[:1] in ("{", "[", "<"):
             return False
-        delimiter = _delimiter(lines[0])
+        delimiter = delimiter_of(lines[0])
         if delimiter not in lines[0] or lines[0].lower().startswith("scorer"):
             return False
         try:
@@ -88,9 +89,7 @@ class PointsCsv(WritableFormat):
 
 
 def _point_cells(face: WrittenFace, scheme: LandmarkScheme, with_v: bool) -> Iterator[str]:
-    points = face.keypoints if face.keypoints is not None else np.full((scheme.count, 2), np.nan)
-    hidden = face.occluded if face.occluded is not None else np.zeros(scheme.count, bool)
-    for (x, y), occluded in zip(points, hidden, strict=True):
+    for (x, y), occluded in zip(*face.labels(scheme.count), strict=True):
         missing = bool(np.isnan(x))
         yield from ("", "") if missing else (f"{x:.7f}", f"{y:.7f}")
         if with_v:
@@ -101,10 +100,6 @@ def _is_comment(line: str) -> bool:
     """Whether a line before the header says nothing: blank, `# ...`, or Excel's `sep=;`."""
     text = line.strip(" \r\n\t,;")
     return (not text and "\n" in line) or text.startswith("#") or text.lower().startswith("sep=")
-
-
-def _delimiter(line: str) -> str:
-    return max(",;\t", key=line.count)
 
 
 class _Reader:
@@ -124,7 +119,7 @@ class _Reader:
             line = stream.readline()
             while line and _is_comment(line):
                 line = stream.readline()
-            delimiter = _delimiter(line)
+            delimiter = delimiter_of(line)
             self.decimal_comma = delimiter != ","
             stream.seek(0)
             rows = csv.reader(stream, delimiter=delimiter)
@@ -246,7 +241,7 @@ class _Reader:
         absent = np.isnan(boxes).all(axis=1)
         with np.errstate(invalid="ignore"):
             whole = (boxes[:, 2:] - boxes[:, :2] > 0).all(axis=1)
-            whole &= (np.abs(boxes) <= 1e6).all(axis=1)
+            whole &= (np.abs(boxes) <= MAX_PIXEL).all(axis=1)
         for row in np.flatnonzero(~(absent | whole)):
             self._skip(f"the box {boxes[row].tolist()} is empty", self.lines[row])
         return absent | whole

@@ -14,12 +14,11 @@ from pathlib import Path
 
 from facekp.core.errors import ConfigError, DataError
 from facekp.data.formats.base import (
-    HEAD,
     AnnotationFile,
     AnnotationFormat,
     ReadOptions,
     WritableFormat,
-    encoding_of,
+    read_head,
 )
 
 
@@ -71,7 +70,7 @@ def find_format(path: Path, name: str | None = None) -> AnnotationFormat:
         if name not in known:
             raise ConfigError(f"dataset.format={name}: choose one of {', '.join(known)}")
         return known[name]
-    head = "" if path.is_dir() else _head(path)
+    head = "" if path.is_dir() else read_head(path)
     for annotation_format in known.values():
         if annotation_format.recognises(path, head):
             return annotation_format
@@ -89,14 +88,6 @@ def read_annotation_file(
     """Read a file or folder in the format that it has, see `find_format`."""
     annotation_format = find_format(path, name)
     return annotation_format.read(path, options), annotation_format
-
-
-def _head(path: Path) -> str:
-    try:
-        with path.open(encoding=encoding_of(path), errors="replace") as stream:
-            return stream.read(HEAD)
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
 
 
 def _indented(text: str) -> str:
