@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 import facekp
+from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.landmarks import find_scheme
 from facekp.data.factory import build_datamodule
-from facekp.data.formats.predictions_csv import BOX_COLUMNS, point_columns
 from facekp.data.ibug import IBUGDataModule
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.data.splits import split_by_group

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from facekp.core.geometry import bounding_box, relative_box
+from facekp.core.geometry import bounding_box, intersection_over_union, relative_box
 from facekp.core.image import read_image
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.ibug import IBUGDataModule
@@ -95,26 +95,17 @@ def measure(
     for photo, faces in track(truth.items(), what, transient=True):
         image = read_image(photo)
         start = perf_counter()
-        boxes, _ = detector(image)
+        boxes = detector(image)[0]
         seconds += perf_counter() - start
         total += len(faces)
         for annotated, points in faces:
             extent = bounding_box(points)
-            fitting = [box for box in boxes if overlap(box, extent) > 0.3]
+            fitting = [box for box in boxes if intersection_over_union(box, extent) > 0.3]
             if fitting:
-                best = max(fitting, key=lambda box: overlap(box, extent))
-                overlaps.append(overlap(best, annotated))
+                best = max(fitting, key=lambda box: intersection_over_union(box, extent))
+                overlaps.append(intersection_over_union(best, annotated))
                 places.append(relative_box(extent, best))
     return len(places), total, overlaps, np.array(places), 1000 * seconds / len(truth)
-
-
-def overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,)."""
-    sides = np.clip(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0, None)
-    shared = sides.prod()
-    return float(
-        shared / ((first[2:] - first[:2]).prod() + (second[2:] - second[:2]).prod() - shared)
-    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from facekp.cli.programs import train
     from facekp.core.errors import FacekpError
     from facekp.core.plugins import register_plugins
-    from facekp.inference.predictor import Face, Predictor
+    from facekp.inference.faces import Face
+    from facekp.inference.predictor import Predictor
     from facekp.visualization.overlay import draw_faces as draw
 
 __all__ = [
@@ -38,7 +39,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 # Imported on first use: torch and Lightning take seconds.
 _LAZY = {
-    "Face": ("facekp.inference.predictor", "Face"),
+    "Face": ("facekp.inference.faces", "Face"),
     "FacekpError": ("facekp.core.errors", "FacekpError"),
     "Predictor": ("facekp.inference.predictor", "Predictor"),
     "compose": ("facekp.cli.compose", "compose"),

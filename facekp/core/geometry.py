@@ -50,6 +50,14 @@ def expand_box(box: np.ndarray, scale: float = 1.0, square: bool = False) -> np.
     return np.concatenate([centre - scale * side / 2, centre + scale * side / 2])
 
 
+def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
+    """Area that two boxes (4,) share, as a part of the area that they cover together."""
+    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    shared = float(np.prod(np.maximum(sides, 0)))
+    both = np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
+    return shared / max(float(both) - shared, 1e-9)
+
+
 def relative_box(box: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """A box relative to another, (dx, dy, width, height) in mean sides of `reference`.
 

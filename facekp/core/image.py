@@ -50,15 +50,60 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
         DataError: a missing or truncated file, not an image, or more than `MAX_PIXELS`.
     """
     with open_image(path) as image:
-        try:
-            image.load()
-            if upright:
-                image = ImageOps.exif_transpose(image)
-            return _to_rgb(image)
-        except Exception as error:  # Pillow's decoders and its EXIF reader raise anything
-            raise DataError(
-                path, f"the image cannot be decoded ({error})", "replace or remove the file"
-            ) from error
+        return rgb_from_pil(image, upright=upright, name=path)
+
+
+def read_reduced_image(path: str | Path, min_side: int) -> tuple[np.ndarray, int]:
+    """An upright image file as (H, W, 3) uint8 RGB, perhaps reduced by its decoder.
+
+    A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which is faster than to decode it and to
+    shrink it afterwards.
+
+    Args:
+        path: the file.
+        min_side: its longest side is reduced to this or more.
+
+    Returns:
+        The pixels, and the factor by which they are reduced, 1 if they are not. The pixel `p` of
+        the reduced image is at `(p + 0.5) * factor - 0.5` in the whole one.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    with open_image(path) as image:
+        width, height = image.size
+        factor = 1
+        if image.format in ("JPEG", "MPO"):
+            # Of whole blocks only: turned upright, a part of one would come first.
+            fitting = (n for n in (8, 4, 2) if max(image.size) >= n * min_side)
+            factor = next((n for n in fitting if width % n == height % n == 0), 1)
+            image.draft(None, (width // factor, height // factor))
+            factor = round(width / image.width)
+        return rgb_from_pil(image, upright=True, name=path), factor
+
+
+def rgb_from_pil(
+    image: Image.Image, *, upright: bool = False, name: str | Path = "image"
+) -> np.ndarray:
+    """A PIL image as (H, W, 3) uint8 RGB, see `read_image`.
+
+    Args:
+        image: of any mode; its pixels may not be decoded yet.
+        upright: apply the EXIF orientation.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    try:
+        image.load()
+        if upright:
+            image = ImageOps.exif_transpose(image)
+        return _to_rgb(image)
+    except Exception as error:  # Pillow's decoders and its EXIF reader raise anything
+        raise DataError(
+            name, f"the image cannot be decoded ({error})", "replace or remove the file"
+        ) from error
 
 
 def count_pages(path: str | Path) -> int:

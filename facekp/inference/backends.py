@@ -10,7 +10,8 @@ import numpy as np
 
 from facekp.core.description import DESCRIPTION_KEY, NetworkDescription
 from facekp.core.errors import ConfigError, DataError
-from facekp.models.bundled import resolve_checkpoint
+from facekp.inference.onnx import open_session
+from facekp.models.bundled import resolve_network
 
 Backend = Callable[[np.ndarray], np.ndarray]
 """Crops (B, C, H, W) uint8 to normalised keypoints (B, K, 2)."""
@@ -27,7 +28,7 @@ def load_backend(path: str | Path, device: str = "cpu") -> tuple[Backend, Networ
         DataError: a missing file, or not a file of facekp.
         ConfigError: a device that does not exist, or a network that may not be built.
     """
-    path = resolve_checkpoint(path)
+    path = resolve_network(path, device)
     if path.suffix.lower() != ".onnx":
         return load_torch(path, device)
     if device != "cpu":
@@ -67,19 +68,13 @@ def load_onnx(path: Path) -> tuple[Backend, NetworkDescription]:
     """An exported network, in ONNX Runtime.
 
     Raises:
-        DataError, ConfigError: see `load_backend`; the export extra is missing.
+        DataError: see `load_backend`.
     """
     remedy = "export a checkpoint with predict.py task=export"
     if not path.is_file():
         raise DataError(path, "no such file", remedy)
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise ConfigError(
-            f"{path}: needs the export extra: pip install 'facekp[export]'"
-        ) from error
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = open_session(str(path))
         entry = json.loads(session.get_modelmeta().custom_metadata_map[DESCRIPTION_KEY])
         name = session.get_inputs()[0].name
     except Exception as error:  # onnxruntime's errors share no base class

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from facekp.core.crop import PartOfImage, crop_with_context
 from facekp.core.description import NetworkDescription
 from facekp.core.errors import ConfigError, DataError
-from facekp.core.geometry import apply_box_prior, check_boxes, image_box
-from facekp.core.image import read_image, to_channels
+from facekp.core.geometry import (
+    apply_box_prior,
+    check_boxes,
+    compose_affine,
+    image_box,
+    invert_affine,
+    transform_points,
+)
+from facekp.core.image import read_image, read_reduced_image
+from facekp.core.photo import Photo, as_photos, as_rgb
 from facekp.inference.backends import Backend, load_backend
-from facekp.inference.detectors import POINTS_PRIORS, Detector, DlibDetector, WholeImage
+from facekp.inference.detectors import (
+    POINTS_PRIORS,
+    Detections,
+    Detector,
+    DlibDetector,
+    WholeImage,
+    YuNetDetector,
+)
+from facekp.inference.faces import Face, Faces
+from facekp.inference.orientation import (
+    UPRIGHT_WITHIN,
+    detect_tilted,
+    detect_turned,
+    upright_transform,
+)
 from facekp.inference.tta import check_passes, flip_test, predict_passes
-from facekp.models.bundled import resolve_checkpoint
+from facekp.models.bundled import resolve_network
 
-Photo = str | Path | np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """A detected face with its keypoints.
-
-    Args:
-        bbox: (4,) `xyxy` in pixels of the photo, from the detector or the caller.
-        keypoints: (K, 2) `xy` in pixels of the photo.
-        score: of the detector; 1 for a box of the caller.
-        box_source: what the box is, see `Detector.name`.
-    """
-
-    bbox: np.ndarray
-    keypoints: np.ndarray
-    score: float
-    box_source: str
+REDUCED_SIDE = 1280
+"""A JPEG is reduced by its decoder down to this longest side, if its faces stay sharp enough."""
 
 
 class Predictor:
@@ -45,6 +51,8 @@ class Predictor:
         predictor = Predictor.load()
         for face in predictor("photo.jpg"):
             print(face.bbox, face.keypoints, face.score)
+
+    Several threads may use one predictor.
 
     Args:
         backend: runs the network.
@@ -55,6 +63,7 @@ class Predictor:
             from the points found so far, from the third on the crop is rotated.
         batch_size: faces per forward pass, at most.
         name: of the network, for messages.
+        turned: look for faces in four orientations, as a photo may lie on its side.
 
     Raises:
         ConfigError: a setting out of range; a flip test for points whose counterparts the network
@@ -65,29 +74,33 @@ class Predictor:
         self,
         backend: Backend,
         description: NetworkDescription,
-        detector: Callable[[], Detector] = DlibDetector,
+        detector: Callable[[], Detector] = YuNetDetector,
         flip_test: bool = False,
         tta_passes: int = 1,
         batch_size: int = 64,
         name: str = "the network",
+        turned: bool = False,
     ) -> None:
         self.backend, self.description, self.name = backend, description, name
         self._make_detector = detector
         self._detector: Detector | None = None
-        if not isinstance(flip_test, bool):
-            raise ConfigError(f"flip_test={flip_test}: give true or false")
+        self._lock = Lock()
+        for switch, value in (("flip_test", flip_test), ("turned", turned)):
+            if not isinstance(value, bool):
+                raise ConfigError(f"{switch}={value}: give true or false")
         for setting, number in (("tta_passes", tta_passes), ("batch_size", batch_size)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ConfigError(f"{setting}={number}: give a whole number, at least 1")
         check_passes(tta_passes)
         self.flip_test, self.tta_passes, self.batch_size = flip_test, tta_passes, batch_size
+        self.turned = turned
         self.scheme, self.crop = description.scheme, description.crop
         self.points = list(description.points)
+        self.point_names = self.scheme.subset(self.points).point_names
         self._flip_order = description.flip_order if flip_test else None
         if flip_test and self._flip_order is None:
             raise ConfigError("flip_test=true: the network does not predict both points of a pair")
-        whole_image = description.box_source == WholeImage.name
-        if tta_passes > 1 and (whole_image or np.ptp(description.mean_shape, axis=0).min() <= 0.05):
+        if tta_passes > 1 and not self.points_determine_box:
             raise ConfigError(
                 f"tta_passes={tta_passes}: the network's points do not determine a face box; give "
                 "tta_passes=1"
@@ -97,11 +110,12 @@ class Predictor:
     def load(
         cls,
         path: str | Path = "ibug68",
-        detector: Callable[[], Detector] = DlibDetector,
+        detector: Callable[[], Detector] = YuNetDetector,
         flip_test: bool = False,
         tta_passes: int = 1,
         batch_size: int = 64,
         device: str = "cpu",
+        turned: bool = False,
     ) -> Predictor:
         """Predictor of a checkpoint (`.ckpt`) or of an exported network (`.onnx`).
 
@@ -112,76 +126,120 @@ class Predictor:
             tta_passes: see the class.
             batch_size: see the class.
             device: where a checkpoint's network runs, as torch names it.
+            turned: see the class.
 
         Raises:
             DataError: a missing file, or not a file of facekp.
             ConfigError: see the class and `load_backend`.
         """
         backend, description = load_backend(path, device)
-        name = str(resolve_checkpoint(path))
-        return cls(backend, description, detector, flip_test, tta_passes, batch_size, name)
+        name = str(resolve_network(path, device))
+        return cls(backend, description, detector, flip_test, tta_passes, batch_size, name, turned)
+
+    @property
+    def points_determine_box(self) -> bool:
+        """Whether a face's box can be told from its points: not from one, or from a whole image."""
+        whole_image = self.description.box_source == WholeImage.name
+        return not whole_image and np.ptp(self.description.mean_shape, axis=0).min() > 0.05
 
     @property
     def detector(self) -> Detector:
         """The detector in use."""
-        if self._detector is None:
-            self._detector = self._make_detector()
-        return self._detector
+        with self._lock:
+            if self._detector is None:
+                self._detector = self._make_detector()
+            return self._detector
 
-    @overload
-    def __call__(
-        self, photos: Photo, boxes: np.ndarray | None = None, box_source: str = DlibDetector.name
-    ) -> list[Face]: ...
-    @overload
     def __call__(
         self,
-        photos: list[Photo] | list[np.ndarray],
-        boxes: Sequence[np.ndarray | None] | None = None,
+        photos: Any,
+        boxes: Any = None,
         box_source: str = DlibDetector.name,
-    ) -> list[list[Face]]: ...
-    def __call__(self, photos: Any, boxes: Any = None, box_source: str = DlibDetector.name) -> Any:
-        """Faces of a photo, or of each photo of a list.
+        *,
+        bgr: bool = False,
+    ) -> Any:
+        """Faces of a photo (`Faces`), or of each of several (a list of `Faces`).
 
         Args:
-            photos: path, or (H, W, 3) RGB or (H, W) grey uint8 array, or a list of these.
+            photos: path, array, PIL image or torch tensor, see `facekp.core.photo.Photo`; or a
+                list, a generator or a batch of these, of which few are in memory at a time.
             boxes: (N, 4) face boxes `xyxy` of a photo in place of the detector's, or a list of
                 them; they may extend beyond the photo. None: detect faces.
             box_source: what the given boxes are, see `Detector.name`.
+            bgr: arrays and tensors have the channels in OpenCV's order, blue first.
 
         Raises:
             DataError: a photo that cannot be read, or a box outside it.
             ConfigError: neither photos nor boxes as above.
         """
-        single = isinstance(photos, str | Path | np.ndarray)
-        if single:
-            photos, boxes = [photos], [boxes]
-        if not isinstance(photos, list | tuple):
-            raise ConfigError(f"photos: give a path, an array or a list, not {type(photos)}")
-        known = boxes if boxes is not None else [None] * len(photos)
-        if len(known) != len(photos):
-            raise ConfigError(f"boxes: {len(known)} entries for {len(photos)} photos")
-        own = {self.detector.name, self.description.box_source}
-        sources = sorted(own | set(POINTS_PRIORS))
-        if box_source not in sources:
-            raise ConfigError(f"box_source={box_source}: choose one of {', '.join(sources)}")
-        images, detections = [], []
-        for photo, its_boxes in zip(photos, known, strict=True):
-            image = _as_rgb(photo)
-            if its_boxes is None:
-                found, scores = self.detector(image)
-                source = self.detector.name
-            else:
-                found, source = _checked_boxes(its_boxes, photo, image), box_source
-                scores = np.ones(len(found))
-            images.append((image, [self.training_box(box, source) for box in found]))
-            detections.append((found, scores, source))
-        pairs = ((image, box) for image, boxes in images for box in boxes)
-        keypoints = iter(self.predict_boxes(pairs))
-        faces = [
-            [Face(b, next(keypoints), float(s), source) for b, s in zip(found, scores, strict=True)]
-            for found, scores, source in detections
-        ]
-        return faces[0] if single else faces
+        several, single = as_photos(photos)
+        if boxes is not None:
+            several = list(several)
+            boxes = [boxes] if single else boxes
+            if len(boxes) != len(several):
+                raise ConfigError(f"boxes: {len(boxes)} entries for {len(several)} photos")
+            self._check_source(box_source)
+        detections: list[Detections] = []
+        sources: list[str] = []
+
+        def oriented() -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+            for number, photo in enumerate(several):
+                known = None if boxes is None else boxes[number]
+                image, found, factor = self._photo(photo, known, bgr)
+                source = self.detector.name if known is None else box_source
+                whole = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
+                detections.append(whole)
+                sources.append(source)
+                scales.append(factor)
+                angles = np.zeros(len(found.boxes)) if found.angles is None else found.angles
+                for box, angle in zip(found.boxes, angles, strict=True):
+                    yield image, self.training_box(box, source), angle
+
+        scales: list[int] = []
+        keypoints = iter(self.predict_tilted(oriented()))
+        results = []
+        for found, source, factor in zip(detections, sources, scales, strict=True):
+            faces = (
+                Face(box, (next(keypoints) + 0.5) * factor - 0.5, float(score), source)
+                for box, score in zip(found.boxes, found.scores, strict=True)
+            )
+            results.append(Faces(faces, self.point_names))
+        return results[0] if single else results
+
+    def detect(self, image: np.ndarray) -> Detections:
+        """Faces of a photo (H, W, 3) uint8 RGB, best first, as the detector finds them.
+
+        Raises:
+            DataError, ConfigError: of the detector.
+        """
+        return (detect_turned if self.turned else detect_tilted)(self.detector, image)
+
+    def _photo(self, photo: Photo, known: Any, bgr: bool) -> tuple[np.ndarray, Detections, int]:
+        """A photo, its faces in it, and the factor by which it is reduced."""
+        if known is not None:
+            image = as_rgb(photo, bgr=bgr)
+            checked = _checked_boxes(known, photo, image)
+            return image, Detections(checked, np.ones(len(checked))), 1
+        if not isinstance(photo, str | Path):
+            image = as_rgb(photo, bgr=bgr)
+            return image, self.detect(image), 1
+        image, factor = read_reduced_image(photo, REDUCED_SIDE)
+        found = self.detect(image)
+        if factor > 1 and not all(self._is_sharp(box) for box in found.boxes):
+            found = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
+            image, factor = read_image(photo, upright=True), 1
+        return image, found, factor
+
+    def _is_sharp(self, box: np.ndarray) -> bool:
+        """Whether a detected face fills the network's input without being enlarged."""
+        matrix = self.crop.transform(self.training_box(box, self.detector.name))
+        return bool(abs(np.linalg.det(matrix[:, :2])) <= 1)
+
+    def _check_source(self, box_source: str) -> None:
+        known = {self.detector.name, self.description.box_source, *POINTS_PRIORS}
+        if box_source not in known:
+            names = ", ".join(sorted(known))
+            raise ConfigError(f"box_source={box_source}: choose one of {names}")
 
     def training_box(self, box: np.ndarray, box_source: str) -> np.ndarray:
         """A face box (4,) converted to the convention of the network's training data.
@@ -190,9 +248,7 @@ class Predictor:
         """
         if box_source in (self.description.box_source, WholeImage.name):
             return box
-        prior = POINTS_PRIORS.get(box_source)
-        if prior is None:
-            prior = np.array(self.detector.points_prior)
+        prior = np.array(POINTS_PRIORS.get(box_source) or self.detector.points_prior)
         description = self.description
         measured = description.detector_prior
         to_training = description.box_prior if measured is None else measured
@@ -204,32 +260,51 @@ class Predictor:
         Raises:
             ConfigError: the network outputs anything but finite points.
         """
+        return self.predict_tilted((photo, box, 0.0) for photo, box in faces)
+
+    def predict_tilted(
+        self, faces: Iterable[tuple[np.ndarray, np.ndarray, float]]
+    ) -> list[np.ndarray]:
+        """Keypoints (K, 2) in photo pixels of faces that may not stand upright, in batches.
+
+        A face tilted by more than `UPRIGHT_WITHIN` is turned upright about its box's centre.
+
+        Args:
+            faces: photo, box as in training, and degrees of tilt, clockwise, of each.
+
+        Raises:
+            ConfigError: the network outputs anything but finite points.
+        """
         results: list[np.ndarray] = []
-        parts: list[PartOfImage] = []
-        boxes: list[np.ndarray] = []
-
-        def flush() -> None:
-            if boxes:
-                prior = self.description.box_prior
-                results.extend(
-                    predict_passes(
-                        self.predict_crops, self.crop, prior, parts, boxes, self.tta_passes
-                    )
-                )
-                parts.clear()
-                boxes.clear()
-
-        for photo, box in faces:
+        batch: list[tuple[PartOfImage, np.ndarray, np.ndarray | None]] = []
+        for photo, box, degrees in faces:
+            tilted = abs(degrees) > UPRIGHT_WITHIN
+            upright = upright_transform(box, degrees) if tilted else None
             # All that later passes can read, so that the photo itself need not be kept.
             part, to_part = crop_with_context(
                 photo, self.crop.expand(box), self.crop.transform(box)
             )
-            parts.append((part.copy(), to_part))
-            boxes.append(box)
-            if len(boxes) == self.batch_size:
-                flush()
-        flush()
-        return results
+            batch.append(((part.copy(), to_part), box, upright))
+            if len(batch) == self.batch_size:
+                results.extend(self._predict_batch(batch))
+                batch.clear()
+        return results + (self._predict_batch(batch) if batch else [])
+
+    def _predict_batch(
+        self, batch: Sequence[tuple[PartOfImage, np.ndarray, np.ndarray | None]]
+    ) -> list[np.ndarray]:
+        """Keypoints (K, 2) of (part of photo, box, transform to upright) in photo pixels."""
+        prior = self.description.box_prior
+        parts = [
+            (part, to_part if up is None else compose_affine(to_part, invert_affine(up)))
+            for (part, to_part), _, up in batch
+        ]
+        boxes = [box for _, box, _ in batch]
+        found = predict_passes(self.predict_crops, self.crop, prior, parts, boxes, self.tta_passes)
+        return [
+            points if up is None else transform_points(invert_affine(up), points)
+            for points, (_, _, up) in zip(found, batch, strict=True)
+        ]
 
     def predict_crops(self, crops: np.ndarray) -> np.ndarray:
         """Normalised keypoints (B, K, 2) of crops (B, C, H, W) uint8, flip test included.
@@ -270,25 +345,3 @@ def _checked_boxes(boxes: Any, photo: Photo, image: np.ndarray) -> np.ndarray:
         problem = f"the box {found[outside][0].tolist()} lies outside the photo"
         raise DataError(name, problem, "is the box of another photo, or of another size of it?")
     return found
-
-
-def _as_rgb(photo: Photo) -> np.ndarray:
-    if not isinstance(photo, str | Path | np.ndarray):
-        raise ConfigError(f"photos: give paths or arrays, not {type(photo)}")
-    if not isinstance(photo, np.ndarray):
-        return read_image(photo, upright=True)
-    if photo.ndim == 3 and photo.shape[2] == 1:
-        photo = photo[..., 0]
-    colours = photo.shape[2] if photo.ndim == 3 else 3
-    if (
-        photo.dtype != np.uint8
-        or photo.ndim not in (2, 3)
-        or photo.size == 0
-        or colours not in (3, 4)
-    ):
-        raise DataError(
-            "array",
-            f"{photo.dtype} {photo.shape} is not a photo",
-            "give (H, W, 3) RGB or (H, W) uint8",
-        )
-    return to_channels(photo if photo.ndim == 2 else photo[..., :3], 3)

@@ -23,7 +23,8 @@ from facekp.data.formats.recognition import writable_format
 from facekp.data.records import FaceRecord
 from facekp.data.writing import write_annotations
 from facekp.inference.annotations import FaceAnnotations
-from facekp.inference.predictor import Face, Predictor
+from facekp.inference.faces import Face
+from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder, read_annotations
 from facekp.visualization.overlay import draw_faces, save_image
 from facekp.visualization.video import VideoWriter

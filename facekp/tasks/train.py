@@ -24,7 +24,7 @@ from facekp.core.plugins import register_plugins
 from facekp.core.progress import format_duration
 from facekp.core.run_folder import BEST, REPORT, RESULTS, accept_resume
 from facekp.data.datamodule import FaceDataModule
-from facekp.inference.detectors import DlibDetector
+from facekp.inference.detectors import YuNetDetector
 from facekp.metrics import format_metric
 from facekp.models.base import KeypointNetwork
 from facekp.models.checkpoint import read_checkpoint
@@ -138,18 +138,14 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
 
 
 def detector_prior(datamodule: FaceDataModule) -> np.ndarray | None:
-    """How dlib's boxes lie to those of own annotations; None where that is known, or cannot be."""
+    """How the detector's boxes lie to own annotations'; None if known, or too few are found."""
     if datamodule.box_source not in ("points", "annotation"):
         return None
-    try:
-        detector = DlibDetector()
-    except ConfigError:  # the detect extra is not installed
-        return None
-    prior = measure_detector_prior(datamodule.splits["train"], detector)
+    prior = measure_detector_prior(datamodule.splits["train"], YuNetDetector())
     if prior is None:
         log.info(
-            "dlib finds too few of the faces to compare its boxes with the training's: for photos "
-            "give boxes=FILE, or detector=none if each is one face"
+            "the detector finds too few of the faces to compare its boxes with the training's: "
+            "for photos give boxes=FILE, or detector=none if each is one face"
         )
     return prior
 

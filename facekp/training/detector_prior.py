@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facekp.core.geometry import apply_box_prior, relative_box
+from facekp.core.geometry import apply_box_prior, intersection_over_union, relative_box
 from facekp.core.progress import with_progress
 from facekp.data.records import FaceRecord
 from facekp.inference.detectors import Detector
@@ -41,17 +41,9 @@ def measure_detector_prior(records: Sequence[FaceRecord], detector: Detector) ->
     for tried, record in enumerate(with_progress(chosen, len(chosen), "comparing boxes")):
         if tried == IN_VAIN and not found:
             return None
-        boxes, _ = detector(record.load(3))
-        overlaps = [_overlap(box, record.bbox) for box in boxes]
+        boxes = detector(record.load(3))[0]
+        overlaps = [intersection_over_union(box, record.bbox) for box in boxes]
         if overlaps and max(overlaps) > OVERLAP:
             face = apply_box_prior(boxes[int(np.argmax(overlaps))], prior)
             found.append(relative_box(record.bbox, face))
     return np.median(found, axis=0) if len(found) >= ENOUGH else None
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,)."""
-    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    both = np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
-    return shared / max(float(both) - shared, 1e-9)

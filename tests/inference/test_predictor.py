@@ -99,7 +99,7 @@ def test_predictor_takes_paths_arrays_and_lists(
     np.testing.assert_array_equal(one.bbox, given[0])
     grey = predictor(picture[..., 0], given)
     assert len(grey) == 1
-    with pytest.raises(DataError, match="is not a photo"):
+    with pytest.raises(DataError, match="numbers from"):
         predictor(picture.astype(float))
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.geometry import MAX_PIXEL, Size
 from facekp.core.landmarks import LandmarkScheme
@@ -40,7 +41,6 @@ from facekp.data.formats.base import (
     split_named,
 )
 from facekp.data.formats.csv_columns import Columns
-from facekp.data.formats.predictions_csv import BOX_COLUMNS, point_columns
 
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "-", "?"}
 _REMEDY = "correct the row; a missing point has empty cells"

@@ -8,16 +8,15 @@ perhaps `box_source` (`box_kind` in older files), `frame` (0 for a photo), and f
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError
 from facekp.core.geometry import check_boxes
-
-BOX_COLUMNS = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +34,6 @@ class CsvFace:
     bbox: np.ndarray
     keypoints: np.ndarray
     box_source: str
-
-
-def point_columns(names: Iterable[str], axes: str = "xy") -> list[str]:
-    """Column names of points: `nose_x`, `nose_y`, or `x0`, `y0` for points that are numbers."""
-    return [f"{axis}{n}" if n.isdigit() else f"{n}_{axis}" for n in names for axis in axes]
 
 
 def read_predictions_csv(
