@@ -21,7 +21,7 @@ from facekp.inference.backends import load_backend
 from facekp.inference.predictor import Predictor
 from facekp.metrics import face_errors, summarize
 from facekp.models.bundled import BUNDLED
-from facekp.tasks.common import load_training_data
+from facekp.tasks.training_data import load_training_data
 
 
 def main() -> None:

@@ -91,8 +91,9 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
     text = str(error)
     if isinstance(error, OverrideParseException):
         if "=" not in error.override:
-            example = "input=photo.jpg" if config_name == "predict" else "experiment=part1"
-            return f"{error.override}: settings are given as name=value, e.g. {example}"
+            if config_name == "predict":
+                return f"{error.override}: no such file, and no setting (name=value)"
+            return f"{error.override}: settings are given as name=value, e.g. experiment=part1"
         reason = text.splitlines()[0]
         return f"{error.override}: cannot be read ({reason}); quote what the shell or Hydra takes"
     if option := re.search(r"Could not find '(.+)/(.*)'", text):

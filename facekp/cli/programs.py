@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 from facekp.cli.compose import with_default_experiment
 from facekp.cli.config import register_resolvers
 from facekp.cli.hydra_errors import one_line_errors, readable_errors, report_hydra_errors
-from facekp.cli.quoting import quote_paths
+from facekp.cli.quoting import inputs_by_name, quote_paths
 from facekp.cli.resume import command, expand_resume
 from facekp.cli.sweeps import sweep_job
 from facekp.cli.validation import validate_config
@@ -102,7 +102,8 @@ def predict_main() -> None:
     """Entry point of `predict.py` and `facekp-predict`."""
     _find_plugins_here()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names
-    sys.argv[1:] = quote_paths(sys.argv[1:])
+    with one_line_errors():
+        sys.argv[1:] = inputs_by_name(quote_paths(sys.argv[1:]))
     with report_hydra_errors("predict"):
         _predict()
 

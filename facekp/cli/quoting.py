@@ -2,38 +2,97 @@
 
 from __future__ import annotations
 
-import os
+import glob
+import re
 from collections.abc import Sequence
+from os.path import exists
+
+from facekp.core.errors import ConfigError
 
 PATHS = frozenset(
     {
-        "input", "boxes", "points", "output", "data_dir", "runs_dir", "ckpt_path", "init_from",
-        "teacher", "dataset.train", "dataset.val", "dataset.test", "dataset.images",
-        "dataset.landmarks", "dataset.cache_dir", "detector.model",
+        "input", "boxes", "points", "data_dir", "ckpt_path", "init_from", "teacher",
+        "dataset.train", "dataset.val", "dataset.test", "dataset.images", "dataset.landmarks",
+        "dataset.cache_dir", "detector.model",
     }
 )  # fmt: skip
-"""Settings whose value is a file or folder."""
-LITERAL = frozenset({"dataset.group"})
-"""Settings that are never a list: a regular expression."""
-_SPECIAL = frozenset("(){}[],:='\"\\ \t#&!?*~@^%;|<>`")
+"""Settings whose value is a file or folder, or several in a list or a sweep."""
+LITERAL = frozenset({"output", "runs_dir", "hydra.run.dir", "hydra.sweep.dir", "dataset.group"})
+"""Settings that are never a list: folders to be written, a regular expression."""
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]*")
+"""What Hydra takes as it stands."""
 _LISTS = frozenset("[],")
+_WITH_VALUE = frozenset(
+    {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p"}
+)
+"""Options of Hydra that are followed by a value."""
+
+
+def quote(value: str) -> str:
+    """A text as a quoted string of Hydra's grammar, which gives the text again."""
+    # In the grammar backslashes count only before a quote, and at the end.
+    body = value.replace("'", "\\'")
+    if body.endswith("\\"):
+        body += "\\"
+    return "'" + body.replace("${", "\\${") + "'"
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Arguments in which values are quoted that Hydra would not take as they stand.
 
-    A name with commas or brackets, which could also be a list, is quoted if there is such a file.
+    A name with commas or brackets, which could also be a list, is quoted if there is such a file;
+    otherwise the names in the list are.
     """
     return [_quoted(argument) for argument in arguments]
 
 
+def inputs_by_name(arguments: Sequence[str]) -> list[str]:
+    """Arguments of `predict.py` in which photos, folders and globs without `input=` get one.
+
+    Raises:
+        ConfigError: photos are given with and without `input=`.
+    """
+    rest: list[str] = []
+    inputs: list[str] = []
+    for argument in arguments:
+        follows = bool(rest) and rest[-1] in _WITH_VALUE
+        is_name = exists(argument) or ("=" not in argument and bool(glob.glob(argument)))  # noqa: PTH110, PTH207
+        if is_name and not follows and not argument.startswith("-"):
+            inputs.append(argument)
+        else:
+            rest.append(argument)
+    if not inputs:
+        return rest
+    inputs = [_without_interpolation(name) for name in inputs]
+    if any(argument.startswith("input=") for argument in rest):
+        raise ConfigError(f"input= is given, and {inputs[0]} beside it; give all without input=")
+    return [*rest, f"input=[{','.join(map(quote, inputs))}]"]
+
+
 def _quoted(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if not equals or key not in PATHS | LITERAL or not _SPECIAL & set(value) or value[0] in "'\"":
+    name = key.lstrip("+")
+    if not equals or name not in PATHS | LITERAL or _PLAIN.fullmatch(value):
         return argument
-    may_be_list = key in PATHS and _LISTS & set(value) and not os.path.exists(value)  # noqa: PTH110
-    if "${" in value or may_be_list:
+    is_path = name in PATHS
+    if is_path and exists(value):  # noqa: PTH110
+        return f"{key}={quote(_without_interpolation(value) if name == 'input' else value)}"
+    if "${" in value or value[0] in "'\"":
         return argument
-    # In Hydra's grammar backslashes count only before a quote, and at the end.
-    body = value.replace("'", "\\'")
-    return f"{key}='{body}'" if not body.endswith("\\") else f"{key}='{body}\\'"
+    if is_path and _LISTS & set(value):
+        return f"{key}={_quoted_list(value)}"
+    return f"{key}={quote(value)}"
+
+
+def _without_interpolation(name: str) -> str:
+    """A file name as a glob without `${`, which a configuration would replace wherever it goes."""
+    return glob.escape(name).replace("${", "[$]{") if "${" in name else name
+
+
+def _quoted_list(value: str) -> str:
+    """A list, or values of a sweep, with quoted names if all of them exist."""
+    opening, closing = ("[", "]") if value[0] == "[" and value[-1] == "]" else ("", "")
+    names = value[len(opening) : len(value) - len(closing)].split(",")
+    if not all(exists(name) for name in names):  # noqa: PTH110
+        return value
+    return opening + ",".join(map(quote, names)) + closing

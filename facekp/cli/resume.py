@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
+from facekp.cli.quoting import quote
 from facekp.core.errors import ConfigError, DataError
 from facekp.core.run_folder import LAST, RESUMED, STARTED
 
@@ -65,16 +66,17 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     folder = Path(resumes[-1].partition("=")[2]).expanduser()
     rest = [a for a in arguments if a not in resumes and a not in ("-m", "--multirun")]
     sweep, run = folder / "multirun.yaml", folder / STARTED / "overrides.yaml"
-    quoted = str(folder.absolute()).replace("'", "\\'")
     if sweep.is_file():
         before = _recorded_overrides(sweep, "hydra", "overrides", "hydra")
         before = _last_values([*before, *_recorded_overrides(sweep, "hydra", "overrides", "task")])
         before = [override for override in before if not override.startswith("hydra.mode=")]
-        return ["-m", *before, f"hydra.sweep.dir='{quoted}'", *rest]
+        return ["-m", *before, f"hydra.sweep.dir={quote(str(folder.absolute()))}", *rest]
     if run.is_file():
         before = _last_values(_recorded_overrides(run))
-        last = [f"ckpt_path='{quoted}/{LAST}'"] if (folder / LAST).is_file() else []
-        same_folder = [f"hydra.run.dir='{quoted}'", f"hydra.output_subdir={RESUMED}"]
+        last_file = folder.absolute() / LAST
+        last = [f"ckpt_path={quote(str(last_file))}"] if last_file.is_file() else []
+        run_dir = f"hydra.run.dir={quote(str(folder.absolute()))}"
+        same_folder = [run_dir, f"hydra.output_subdir={RESUMED}"]
         return [*before, *same_folder, *last, *rest]
     raise ConfigError(
         f"resume={folder}: this is not the folder of a run or a sweep; a search continues when its "

@@ -14,10 +14,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     track,
 )
+from rich.text import Text
 
 T = TypeVar("T")
 
@@ -30,7 +33,8 @@ def with_progress(items: Iterable[T], total: int | None, unit: str) -> Iterator[
         total: number of items, if known.
         unit: what the items are, e.g. `photos`.
     """
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TextColumn("left"))
+    speed = _SpeedColumn()
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), speed, TextColumn("left"))
     with Progress(
         *columns,
         TimeRemainingColumn(),
@@ -38,6 +42,15 @@ def with_progress(items: Iterable[T], total: int | None, unit: str) -> Iterator[
         disable=not sys.stderr.isatty(),
     ) as progress:
         yield from progress.track(items, total=total)
+
+
+class _SpeedColumn(ProgressColumn):
+    """Items per second."""
+
+    def render(self, task: Task) -> Text:
+        """The speed; nothing until it is known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.3g}/s")
 
 
 def map_in_threads(function: Callable[[int], T], count: int, description: str) -> Iterator[T]:

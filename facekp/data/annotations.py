@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from facekp.core.alignment import complete_shapes
 from facekp.core.errors import ConfigError, DataError, skip_or_raise
 from facekp.core.files import exists
 from facekp.core.geometry import bounding_box, image_box
 from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme, find_scheme
-from facekp.data.alignment import complete_shapes
 from facekp.data.annotation_scheme import columns_of, scheme_of
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.formats.base import AnnotationFile, FaceEntry, ReadOptions

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from facekp.core.alignment import mean_shape, procrustes_align
 from facekp.core.geometry import image_box
 from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.core.progress import map_in_threads
-from facekp.data.alignment import mean_shape, procrustes_align
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.flip_pairs import contradicted_pairs, proposed_flip_pairs
 from facekp.data.records import FaceRecord, annotated_points

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from facekp.core.alignment import procrustes_align
 from facekp.core.landmarks import LandmarkScheme
-from facekp.data.alignment import procrustes_align
 
 Pairs = tuple[tuple[int, int], ...]
 

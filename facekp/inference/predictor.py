@@ -150,6 +150,12 @@ class Predictor:
                 self._detector = self._make_detector()
             return self._detector
 
+    @property
+    def remedy(self) -> str:
+        """What may find a face in a photo in which none is found."""
+        turned = [] if self.turned else ["turned=true looks for faces that lie on their side"]
+        return ", ".join([*turned, *([self.detector.remedy] if self.detector.remedy else [])])
+
     def __call__(
         self,
         photos: Any,

@@ -24,7 +24,8 @@ from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.inference.predictor import Predictor
 from facekp.metrics import face_errors, format_metric, nme_column, summarize
-from facekp.tasks.common import load_training_data, output_folder
+from facekp.tasks.common import output_folder
+from facekp.tasks.training_data import load_training_data
 from facekp.visualization import charts
 
 

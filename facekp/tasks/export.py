@@ -22,8 +22,9 @@ from facekp.metrics import face_errors, nme_column
 from facekp.models.base import KeypointNetwork, normalize_images
 from facekp.models.bundled import resolve_checkpoint
 from facekp.models.checkpoint import load_network
-from facekp.tasks.common import load_training_data, output_folder
+from facekp.tasks.common import output_folder
 from facekp.tasks.onnx_weights import INPUT, halve_weights, quantize
+from facekp.tasks.training_data import load_training_data
 
 WEIGHTS = ("float32", "float16", "int8")
 TOLERANCES = {"float32": 1e-4, "float16": 2e-3}

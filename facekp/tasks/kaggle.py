@@ -13,7 +13,8 @@ from facekp.core.landmarks import IBUG68, bundled_schemes
 from facekp.core.progress import with_progress
 from facekp.data.records import FaceRecord
 from facekp.inference.predictor import Predictor
-from facekp.tasks.common import load_training_data, output_folder
+from facekp.tasks.common import output_folder
+from facekp.tasks.training_data import load_training_data
 
 LOOKUP = "IdLookupTable.csv"
 """Which coordinates Facial Keypoints Detection asks for; beside its `test.csv`."""

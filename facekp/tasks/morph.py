@@ -19,8 +19,9 @@ from facekp.core.image import open_image, read_image
 from facekp.core.landmarks import LandmarkScheme
 from facekp.core.progress import with_progress
 from facekp.inference.predictor import Predictor
-from facekp.tasks.common import output_folder, read_annotations
-from facekp.tasks.predict import VIDEO_SUFFIXES, find_inputs
+from facekp.tasks.common import output_folder
+from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
+from facekp.tasks.known_faces import read_annotations
 from facekp.visualization.morph import (
     AlignedPhoto,
     Morph,

@@ -3,44 +3,68 @@
 from __future__ import annotations
 
 import csv
-import glob
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import cv2
 import numpy as np
 
+from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import ConfigError, DataError, FacekpError
-from facekp.core.files import atomic_write_text
-from facekp.core.image import MAX_PIXELS, count_pages, image_size, read_image
+from facekp.core.image import count_pages, read_image
 from facekp.core.progress import with_progress
-from facekp.data.formats.predictions_csv import BOX_COLUMNS, point_columns
-from facekp.data.formats.recognition import writable_format
-from facekp.data.records import FaceRecord
-from facekp.data.writing import write_annotations
 from facekp.inference.annotations import FaceAnnotations
-from facekp.inference.faces import Face
+from facekp.inference.faces import Face, Faces
 from facekp.inference.predictor import Predictor
-from facekp.tasks.common import output_folder, read_annotations
+from facekp.inference.tracking import FaceTracker, TrackedFace
+from facekp.inference.video import VideoReader
+from facekp.tasks.common import output_folder
+from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
+from facekp.tasks.known_faces import read_annotations
+from facekp.tasks.predict_video import predict_video
 from facekp.visualization.overlay import draw_faces, save_image
-from facekp.visualization.video import VideoWriter
 
-T = TypeVar("T")
+COLUMNS = ["file", "frame", "time", "face", *BOX_COLUMNS, "score", "box_source", "picture"]
+PICTURES = ("auto", "jpg", "png", "none")
+QUALITY = 95
+"""Of JPEG pictures."""
 
-PHOTO_SUFFIXES = {
-    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm",
-    ".pgm",
-}  # fmt: skip
-VIDEO_SUFFIXES = {
-    ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv",
-}  # fmt: skip
-COLUMNS = ["file", "frame", "face", *BOX_COLUMNS, "score", "box_source", "picture"]
-CHUNK = 8
-"""Photos in memory at once."""
+
+@dataclass(frozen=True)
+class Options:
+    """How pictures are written, and which frames of videos are used.
+
+    Args:
+        pictures: `auto` (PNG of a PNG, otherwise JPEG), `jpg`, `png` or `none`; with `none` no
+            video with the points is written, either.
+        every: use each n-th frame.
+        start: seconds from which frames are used.
+        end: seconds at which they end; None: at the end.
+        smoothing: smooth points over time.
+
+    Raises:
+        ConfigError: another kind of pictures; `smoothing` is neither on nor off.
+    """
+
+    pictures: str = "auto"
+    every: int = 1
+    start: float = 0.0
+    end: float | None = None
+    smoothing: bool = True
+
+    def __post_init__(self) -> None:
+        if self.pictures not in PICTURES:
+            raise ConfigError(f"pictures={self.pictures}: choose one of {', '.join(PICTURES)}")
+        if not isinstance(self.smoothing, bool):
+            raise ConfigError(f"smoothing={self.smoothing}: give on or off")
+
+    def picture_suffix(self, photo: Path) -> str:
+        """Suffix of a photo's picture; empty if none is written."""
+        if self.pictures == "auto":
+            return ".png" if photo.suffix.lower() == ".png" else ".jpg"
+        return "" if self.pictures == "none" else f".{self.pictures}"
 
 
 def predict(
@@ -49,12 +73,14 @@ def predict(
     boxes: str | None,
     output: str,
     format: str | None = None,  # noqa: A002  # the same
+    options: Options | None = None,
 ) -> None:
     """Predict the points of all faces in photos or videos.
 
-    Writes `predictions.csv` (one row per face: file, frame, face, box, score, source of the box,
-    name of the picture, x and y of each point in pixels of the photo), and for each input a picture
-    or video with the points; with `format` also the faces of all photos as annotations.
+    Writes `predictions.csv` (one row per face: file, frame, time in seconds, number of the face,
+    box, score, source of the box, name of the picture, x and y of each point in pixels of the
+    photo, and of videos also the points before smoothing), and for each input a picture or video
+    with the points; with `format` also the faces of all photos as annotations.
 
     Args:
         predictor: of the network.
@@ -62,78 +88,78 @@ def predict(
         boxes: dlib XML or CSV with face boxes in place of the detector's, see `read_annotations`.
         output: folder of the files.
         format: of annotations, `coco`, `csv`, `dlib` or `pts`; None: none are written.
+        options: see `Options`.
 
     Raises:
         FacekpError: the input cannot be used; or, after all others were processed, some files could
             not be read.
     """
-    annotation_format = writable_format(format) if format else None
+    options = options or Options()
+    if format:
+        from facekp.data.formats.recognition import writable_format  # takes a moment
+
+        writable_format(format)
     annotations = read_annotations(boxes) if boxes else None
     files = find_inputs(input)
-    if annotations is not None and any(file.suffix.lower() in VIDEO_SUFFIXES for file in files):
+    has_video = any(file.suffix.lower() in VIDEO_SUFFIXES for file in files)
+    if annotations is not None and has_video:
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
     if annotations is None:
         _ = predictor.detector  # a detector that cannot be loaded is not the first photo's fault
-    run = _Prediction(predictor, annotations, output_folder(output))
+    run = _Prediction(predictor, annotations, output_folder(output), options)
     path = run.folder / "predictions.csv"
     total = 0
-    records: list[FaceRecord] = []
-    scores: list[float] = []
+    of_photos: list[tuple[Path, Face]] = []
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         table = csv.writer(stream)
-        scheme = predictor.scheme.subset(predictor.points)
-        table.writerow([*COLUMNS, *point_columns(scheme.point_names)])
+        columns = point_columns(predictor.point_names)
+        with_raw = has_video and options.smoothing
+        table.writerow([*COLUMNS, *columns, *(f"raw_{name}" for name in columns if with_raw)])
         for image in run.images(files):
             total += len(image.faces)
-            if not image.frame:
-                records += image.records()
-                scores += [face.score for face in image.faces]
-            table.writerows(image.rows())
-            if not image.faces:
-                frame = f" frame {image.frame}" if image.frame else ""
-                print(f"{image.file}{frame}: {image.why_empty}")
+            if not image.frame and format:
+                of_photos += [(image.file, face) for face in image.faces]
+            table.writerows(image.rows(with_raw))
     if annotations is not None and (unused := annotations.unused_files()):
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
-    if annotation_format is not None:
-        target = run.folder / f"annotations{annotation_format.suffix}"
-        root = write_annotations(annotation_format, target, records, scheme, scores=scores)
-        atomic_write_text(run.folder / "landmarks.yaml", scheme.to_yaml())
-        images = "" if format == "pts" else f" dataset.images={root}"
-        print(f"{len(records)} faces of photos as annotations: dataset.train={target}{images}")
+    if format:
+        _write_annotations(run.folder, format, of_photos, predictor)
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
 
 
-def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
-    """Photo and video files named by paths, folders (not recursively) and globs, each once.
+def _write_annotations(
+    folder: Path, name: str, faces: Sequence[tuple[Path, Face]], predictor: Predictor
+) -> None:
+    """Write the faces of photos as annotations in a format."""
+    from facekp.core.files import atomic_write_text
+    from facekp.data.formats.recognition import writable_format
+    from facekp.data.records import FaceRecord
+    from facekp.data.writing import write_annotations
 
-    Raises:
-        ConfigError: nothing was given or found.
-    """
-    if not paths:
-        raise ConfigError("input= is missing: give a photo, folder, glob or video")
-    found: dict[Path, Path] = {}  # by resolved path
-    for entry in [paths] if isinstance(paths, str | int) else list(paths):
-        path = Path(str(entry))
-        if path.is_dir():
-            files = sorted(p for p in path.iterdir() if p.is_file())
-            named = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
-            others = [p.name for p in files if p not in named]
-            if others:
-                print(f"{path}: {len(others)} files are no photos or videos by name: {others[:5]}")
-        elif path.exists():
-            named = [path]
-        else:
-            # Path.glob does not take an absolute pattern.
-            names = sorted(glob.glob(str(entry), recursive=True))  # noqa: PTH207
-            named = [Path(name) for name in names if Path(name).is_file()]
-        if not named:
-            raise ConfigError(f"input={entry}: no photo or video there")
-        for file in named:
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
+    annotation_format = writable_format(name)
+    scheme = predictor.scheme.subset(predictor.points)
+    records = [
+        FaceRecord(
+            image=file,
+            bbox=face.bbox,
+            keypoints=face.keypoints,
+            name=str(file),
+            group=str(file),
+            subset="",
+            origin=(file, None),
+            upright=True,
+        )
+        for file, face in faces
+    ]
+    target = folder / f"annotations{annotation_format.suffix}"
+    scores = [face.score for _, face in faces]
+    root = write_annotations(annotation_format, target, records, scheme, scores=scores)
+    atomic_write_text(folder / "landmarks.yaml", scheme.to_yaml())
+    images = "" if name == "pts" else f" dataset.images={root}"
+    print(f"{len(records)} faces of photos as annotations: dataset.train={target}{images}")
 
 
 @dataclass(frozen=True)
@@ -141,55 +167,39 @@ class _Image:
     """A photo, or a frame of a video, with its faces."""
 
     file: Path
-    frame: int
-    """From 1; 0 for a photo."""
-    faces: list[Face]
+    faces: Faces
     picture: str
     """File name of the picture with the points."""
-    why_empty: str
+    frame: int = 0
+    """From 1; 0 for a photo."""
+    seconds: float | None = None
 
-    def rows(self) -> Iterator[list[Any]]:
+    def rows(self, with_raw: bool) -> Iterator[list[Any]]:
         """Rows of `predictions.csv`."""
+        time = "" if self.seconds is None else f"{self.seconds:.4f}"
         for number, face in enumerate(self.faces):
-            box = [f"{value:.3f}" for value in (*face.bbox, face.score)]
-            points = [f"{value:.3f}" for value in face.keypoints.ravel()]
-            start = [self.file, self.frame, number, *box, face.box_source, self.picture]
-            yield [*start, *points]
-
-    def records(self) -> list[FaceRecord]:
-        """The faces as annotations."""
-        name = str(self.file)
-        return [
-            FaceRecord(
-                image=self.file,
-                bbox=face.bbox,
-                keypoints=face.keypoints,
-                name=name,
-                group=name,
-                subset="",
-                origin=(self.file, None),
-                upright=True,
-            )
-            for face in self.faces
-        ]
-
-
-@dataclass(frozen=True, eq=False)
-class _Photo:
-    """A photo in memory, and the boxes that are known of it."""
-
-    file: Path
-    pixels: np.ndarray
-    boxes: np.ndarray | None
+            raw = face.keypoints
+            if isinstance(face, TrackedFace):
+                number, raw = face.number, face.raw_keypoints
+            numbers = [*face.bbox, face.score]
+            box = [f"{value:.3f}" for value in numbers]
+            points = [*face.keypoints.ravel(), *(raw.ravel() if with_raw else ())]
+            start = [self.file, self.frame, time, number, *box, face.box_source, self.picture]
+            yield [*start, *(f"{value:.3f}" for value in points)]
 
 
 class _Prediction:
     """Processes photos and videos, draws the points, and collects errors."""
 
     def __init__(
-        self, predictor: Predictor, annotations: FaceAnnotations | None, folder: Path
+        self,
+        predictor: Predictor,
+        annotations: FaceAnnotations | None,
+        folder: Path,
+        options: Options,
     ) -> None:
         self.predictor, self.annotations, self.folder = predictor, annotations, folder
+        self.options = options
         self.failed: list[str] = []
         self.names: set[str] = set()
 
@@ -197,8 +207,9 @@ class _Prediction:
         """All photos, then the frames of all videos."""
         videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
         stills = [file for file in files if file not in videos]
-        for chunk in _chunks(with_progress(stills, len(stills), "photos"), _pixel_count):
-            yield from self._photos(chunk)
+        for photo in with_progress(stills, len(stills), "photos"):
+            with self._reported(photo):
+                yield self._photo(photo)
         for video in videos:
             with self._reported(video):
                 yield from self._frames(video)
@@ -215,69 +226,52 @@ class _Prediction:
             self.failed.append(text)
             print(f"skipped: {text}")
 
-    def _photos(self, files: list[Path]) -> Iterator[_Image]:
-        """Photos that fit into memory together."""
-        photos: list[_Photo] = []
-        for file in files:
-            with self._reported(file):
-                boxes = None if self.annotations is None else self.annotations.boxes_for(file)
-                photos.append(_Photo(file, read_image(file, upright=True), boxes))
-                if (count := count_pages(file)) > 1:
-                    print(f"{file}: only the first of its {count} images is used")
-        for photo, faces in self._predicted(photos):
-            with self._reported(photo.file):
-                name = self._free_name(photo.file, ".png")
-                picture = draw_faces(photo.pixels, faces, self.predictor.scheme)
-                save_image(self.folder / name, picture)
-                why = "no face found"
-                if self.annotations is not None and photo.boxes is None:
-                    why = f"not in {self.annotations.path}"
-                yield _Image(photo.file, 0, faces, name, why)
-
-    def _predicted(self, photos: list[_Photo]) -> Iterator[tuple[_Photo, list[Face]]]:
-        """Photos with their faces, without those that fail."""
-        try:
-            faces = self._faces(photos)
-        except ConfigError:
-            raise
-        except Exception:  # one of them failed; process each alone
-            for photo in photos:
-                with self._reported(photo.file):
-                    yield photo, self._faces([photo])[0]
-        else:
-            yield from zip(photos, faces, strict=True)
-
-    def _faces(self, photos: list[_Photo]) -> list[list[Face]]:
-        images = [photo.pixels for photo in photos]
+    def _photo(self, file: Path) -> _Image:
+        """A photo's faces, drawn."""
+        suffix = self.options.picture_suffix(file)
+        # Where nothing is drawn, the predictor may read a large photo at a reduced size.
+        photo = read_image(file, upright=True) if suffix else file
         if self.annotations is None:
-            return self.predictor(images)
-        boxes = [np.empty((0, 4)) if photo.boxes is None else photo.boxes for photo in photos]
-        return self.predictor(images, boxes, self.annotations.box_source)
+            faces, reason = self.predictor(photo), f"no face found; {self.predictor.remedy}"
+        else:
+            known = self.annotations.boxes_for(file)
+            boxes = np.empty((0, 4)) if known is None else known
+            faces = self.predictor(photo, boxes, self.annotations.box_source)
+            reason = f"not in {self.annotations.path}"
+        if (count := count_pages(file)) > 1:
+            print(f"{file}: only the first of its {count} images is used")
+        if not faces and (self.annotations is None or known is None):
+            print(f"{file}: {reason}")
+        name = ""
+        if suffix:
+            name = self._free_name(file, suffix)
+            picture = draw_faces(photo, faces, self.predictor.scheme)
+            save_image(self.folder / name, picture, QUALITY)
+        return _Image(file, faces, name)
 
     def _frames(self, file: Path) -> Iterator[_Image]:
         """The frames of a video, which is also written with its points."""
-        reader = cv2.VideoCapture(str(file))
-        writer: VideoWriter | None = None
-        name = self._free_name(file, ".mp4")
-        with ExitStack() as stack:
-            stack.callback(reader.release)
-            stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
-            rate = reader.get(cv2.CAP_PROP_FPS) or 25.0
-            total = stated if stated > 0 else None
-            number = 0
-            for chunk in _chunks(with_progress(_decoded(reader), total, f"{file.name} frames")):
-                for frame, faces in zip(chunk, self.predictor(chunk), strict=True):
-                    number += 1
-                    if writer is None:
-                        path = self.folder / name
-                        writer = stack.enter_context(VideoWriter(path, frame.shape[:2], rate))
-                    writer.write(draw_faces(frame, faces, self.predictor.scheme))
-                    yield _Image(file, number, faces, name, "no face found")
-            if number == 0:
-                raise DataError(file, "not a video that can be decoded", "convert it to mp4")
-            if number < stated:
+        options = self.options
+        name = "" if options.pictures == "none" else self._free_name(file, ".mp4")
+        tracker = FaceTracker(self.predictor, options.smoothing)
+        given, empty = 0, []
+        with VideoReader(file, options.every, options.start, options.end) as reader:
+            frames = predict_video(tracker, reader, self.folder / name if name else None)
+            unit = f"{file.name} frames"
+            for frame, faces in with_progress(frames, reader.expected_frames, unit):
+                given += 1
+                if not faces:
+                    empty.append(frame.number)
+                yield _Image(file, faces, name, frame.number, frame.seconds)
+            stated, whole = reader.stated_frames, options.end is None
+            if whole and (reader.damaged or (stated and reader.frames_read < stated)):
                 # Also sound files: some count by the length of the longest track.
-                print(f"{file}: {number} frames were read; its header states {stated}")
+                print(f"{file}: {reader.frames_read} frames were read; its header states {stated}")
+        if not given:
+            raise DataError(file, "no frame between start and end", "give another span")
+        if empty:
+            numbers = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+            print(f"{file}: no face in {len(empty)} of {given} frames ({numbers})")
 
     def _free_name(self, file: Path, suffix: str) -> str:
         """A name for the picture of `file`, also if two inputs have the same name."""
@@ -287,33 +281,3 @@ class _Prediction:
             name = f"{file.stem}_{number}{suffix}"
         self.names.add(name)
         return name
-
-
-def _chunks(items: Iterable[T], pixels: Callable[[T], int] = lambda _: 0) -> Iterator[list[T]]:
-    """Lists of up to `CHUNK` items that together have at most `MAX_PIXELS` pixels."""
-    chunk: list[T] = []
-    held = 0
-    for item in items:
-        count = pixels(item)
-        if chunk and (len(chunk) == CHUNK or held + count > MAX_PIXELS):
-            yield chunk
-            chunk, held = [], 0
-        chunk.append(item)
-        held += count
-    if chunk:
-        yield chunk
-
-
-def _pixel_count(file: Path) -> int:
-    try:
-        return math.prod(image_size(file))
-    except DataError:
-        return 0  # reading it reports the problem
-
-
-def _decoded(reader: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    while True:
-        success, frame = reader.read()
-        if not success:
-            return
-        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,10 @@ from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.geometry import Size
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
+CLOCK = Fraction(1, 90000)
+"""Time base of videos whose frames come with their times."""
+IN_MP4 = ("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus")
+"""Names of audio codecs that players expect in an `.mp4`."""
 
 
 class VideoWriter:
@@ -28,13 +33,23 @@ class VideoWriter:
         size: (height, width) of all frames; H.264 only has even sizes, so the last row or column
             of an `.mp4` of odd size is doubled.
         fps: frames per second; at most 50 for a `.gif`.
+        timed: each frame comes with its time, so that the rate may vary; for an `.mp4`.
+        audio: audio tracks (PyAV's streams) of another video, whose packets will be written, too;
+            copied if an `.mp4` can hold them, otherwise converted to AAC.
 
     Raises:
         ConfigError: another suffix, or the video extra is missing.
         FacekpError: the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, size: Size, fps: float) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        size: Size,
+        fps: float,
+        timed: bool = False,
+        audio: Sequence[Any] = (),
+    ) -> None:
         try:
             import av
         except ImportError as error:
@@ -66,20 +81,39 @@ class VideoWriter:
             context = self._stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = 1
             context.color_range = 1
+        self._time_base = CLOCK if timed else 1 / rate
+        if timed:
+            self._stream.codec_context.time_base = CLOCK
         self._palettes = _palette_filter(av, size, 1 / rate) if is_gif else None
+        self._audio = {track.index: _AudioTrack(av, self._file, track) for track in audio}
 
-    def write(self, frame: np.ndarray) -> None:
-        """Add a frame (height, width, 3) uint8 RGB."""
+    def write(self, frame: np.ndarray, seconds: float | None = None) -> None:
+        """Add a frame.
+
+        Args:
+            frame: (height, width, 3) uint8 RGB.
+            seconds: its time, if the video is `timed`; not before that of the frame before.
+        """
         if any(self._more):
             frame = np.pad(frame, ((0, self._more[0]), (0, self._more[1]), (0, 0)), mode="edge")
         picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        if seconds is not None:  # no two frames may have the same time
+            self._number = max(self._number, round(seconds / self._time_base))
         picture.pts, self._number = self._number, self._number + 1
+        picture.time_base = self._time_base
         if self._palettes is not None:
             self._palettes.push(picture)
             picture = self._palettes.pull()
         else:
             picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
         self._encode(picture)
+
+    def write_audio(self, packet: Any, shift: Fraction) -> None:
+        """Add a packet of one of the audio tracks, `shift` seconds later than it says."""
+        try:
+            self._file.mux(self._audio[packet.stream.index].packets(packet, shift))
+        except OSError as error:
+            raise FacekpError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def _encode(self, picture: Any) -> None:
         try:
@@ -99,12 +133,52 @@ class VideoWriter:
         try:
             if error is None:
                 self._encode(None)
+                for track in self._audio.values():
+                    self._file.mux(track.rest())
                 self._file.close()
                 self._scratch.replace(self.path)
             else:
                 self._file.close()
         finally:
             self._scratch.unlink(missing_ok=True)
+
+
+class _AudioTrack:
+    """An audio track of another file in an `.mp4`."""
+
+    def __init__(self, av: Any, file: Any, track: Any) -> None:
+        self._encoder: Any = None
+        try:
+            if track.codec_context.name not in IN_MP4:
+                raise ValueError
+            self._stream = file.add_stream_from_template(track)
+        except ValueError:
+            rate = track.codec_context.sample_rate
+            self._encoder = self._stream = file.add_stream("aac", rate=rate)
+            self._stream.layout = track.codec_context.layout
+            self._resampler = av.AudioResampler("fltp", self._stream.layout, rate)
+        self._error = av.error.FFmpegError
+
+    def packets(self, packet: Any, shift: Fraction) -> list[Any]:
+        """What to write for a packet of the other file."""
+        if self._encoder is not None:
+            try:
+                frames = packet.decode()
+            except self._error:  # a damage of some milliseconds
+                return []
+            for frame in frames:
+                frame.pts += round(shift / frame.time_base)
+            heard = (part for frame in frames for part in self._resampler.resample(frame))
+            return [encoded for part in heard for encoded in self._encoder.encode(part)]
+        offset = round(shift / packet.time_base)
+        packet.pts += offset
+        packet.dts = packet.pts if packet.dts is None else packet.dts + offset
+        packet.stream = self._stream
+        return [packet]
+
+    def rest(self) -> list[Any]:
+        """What is still to be written at the end."""
+        return list(self._encoder.encode(None)) if self._encoder is not None else []
 
 
 def _palette_filter(av: Any, size: Size, time_base: Fraction) -> Any:

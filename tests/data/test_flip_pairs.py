@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from facekp.core.alignment import mean_shape, procrustes_align
 from facekp.core.landmarks import LandmarkScheme, bundled_schemes
-from facekp.data.alignment import mean_shape, procrustes_align
 from facekp.data.drawing.face3d import Camera, make_face
 from facekp.data.flip_pairs import contradicted_pairs, proposed_flip_pairs
 

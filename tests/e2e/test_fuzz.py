@@ -32,8 +32,8 @@ from facekp.data.formats.pts import read_pts, write_pts
 from facekp.data.formats.recognition import formats
 from facekp.inference.predictor import Predictor
 from facekp.models.heatmap import HeatmapNet
-from facekp.tasks.common import read_annotations
 from facekp.tasks.export import export
+from facekp.tasks.known_faces import read_annotations
 from facekp.training.warm_start import load_matching_weights
 from tests.data.formats import helpers
 

@@ -21,8 +21,8 @@ import pytest
 from facekp.core.landmarks import IMM58
 from facekp.inference.detectors import WholeImage
 from facekp.inference.predictor import Predictor
-from facekp.tasks.common import read_annotations
 from facekp.tasks.evaluate import evaluate
+from facekp.tasks.known_faces import read_annotations
 from tests.conftest import ROOT
 from tests.helpers import Run
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from facekp.core.image import read_image
-from facekp.tasks.common import read_annotations
+from facekp.tasks.known_faces import read_annotations
 
 
 def test_boxes_belong_to_the_photo_whose_path_they_end(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from facekp.core.landmarks import IBUG68
 from facekp.inference.predictor import Predictor
 from facekp.metrics import face_errors, summarize
 from facekp.models.bundled import BUNDLED
-from facekp.tasks.common import load_training_data
+from facekp.tasks.training_data import load_training_data
 from tests.conftest import ROOT
 
 FIGURES = {

@@ -36,7 +36,7 @@ class Detector(ABC):
     points_prior: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 1.0, 1.0)
     """Bounding box of a face's points relative to its box, see `geometry.relative_box`: measured,
     and used for networks that were trained with other boxes."""
-    remedy: ClassVar[str] = ""
+    remedy: str = ""
     """What finds more faces, for the message that a photo has none."""
 
     @abstractmethod

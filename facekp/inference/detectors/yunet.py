@@ -57,7 +57,6 @@ class YuNetDetector(Detector):
     name = "yunet"
     # Medians over every 14th training face of iBUG that it finds (`benchmarks/detectors.py`).
     points_prior = (0.006, 0.143, 0.877, 0.866)
-    remedy = "turned=true finds faces that lie on their side, detector.tiny=true smaller ones"
 
     def __init__(
         self,
@@ -71,6 +70,7 @@ class YuNetDetector(Detector):
         if not isinstance(max_side, int) or max_side < 32:
             raise ConfigError(f"detector.max_side={max_side}: give a whole number, at least 32")
         self.threshold, self.max_side = threshold, max(max_side, 1280) if tiny else max_side
+        self.remedy = "" if tiny else "detector.tiny=true finds smaller ones"
         self.model = _packaged_model() if model is None else Path(model)
         self._session = _load(self.model)
 

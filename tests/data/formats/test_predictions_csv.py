@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facekp.core.errors import DataError
-from facekp.tasks.common import read_annotations
+from facekp.tasks.known_faces import read_annotations
 
 
 @pytest.mark.parametrize(

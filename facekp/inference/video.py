@@ -1,0 +1,211 @@
+"""Reading videos frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facekp.core.errors import ConfigError, DataError
+
+_REMEDY = "convert it to mp4"
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a video.
+
+    Args:
+        number: from 1, counted from the beginning of the file.
+        seconds: time from the beginning of the video.
+        pixels: (H, W, 3) uint8 RGB, upright.
+    """
+
+    number: int
+    seconds: float
+    pixels: np.ndarray
+
+
+class VideoReader:
+    """Frames of a video: phone videos upright, at the times that the file states, also variable.
+
+        with VideoReader("clip.mp4", every=5) as video:
+            for frame in video:
+                print(frame.number, frame.seconds, frame.pixels.shape)
+
+    Of several video tracks the one that players choose is read. Frames that cannot be decoded are
+    left out, see `damaged`.
+
+    Args:
+        path: the file.
+        every: give each n-th frame.
+        start: seconds from which frames are given.
+        end: seconds at which they end; None: at the end of the video.
+
+    Raises:
+        ConfigError: a setting out of range, or the video extra is missing.
+        DataError: not a video.
+    """
+
+    def __init__(
+        self, path: str | Path, every: int = 1, start: float = 0.0, end: float | None = None
+    ) -> None:
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ConfigError(f"every={every}: give a whole number, at least 1")
+        for name, value in (("start", start), ("end", end)):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and value >= 0):
+                raise ConfigError(f"{name}={value}: give seconds from the beginning")
+        if end is not None and end <= start:
+            raise ConfigError(f"end={end}: give more than start={start}")
+        try:
+            import av
+        except ImportError as error:
+            raise ConfigError(
+                "reading a video needs the video extra: pip install 'facekp[video]'"
+            ) from error
+        self.path, self.every, self.start, self.end = Path(path), every, float(start), end
+        self._error: Any = av.error.FFmpegError
+        try:
+            self._file: Any = av.open(str(path))
+        except (self._error, OSError, ValueError) as error:
+            raise DataError(path, "not a video that can be decoded", _REMEDY) from error
+        best: Any = self._file.streams.best("video")
+        if best is None:
+            self._file.close()
+            raise DataError(path, "it has no video track", "give a video")
+        best.thread_type = "AUTO"
+        self.stream = best
+        self.time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
+        self.damaged = 0
+        """Packets that could not be decoded."""
+        self.frames_read = 0
+        """Frames that were decoded or passed over."""
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second, on average."""
+        return self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+
+    @property
+    def audio(self) -> list[Any]:
+        """The audio tracks, as PyAV's streams."""
+        return list(self._file.streams.audio)
+
+    @property
+    def stated_frames(self) -> int | None:
+        """Number of frames by the file's header, which may be wrong; None if it does not say."""
+        if self.stream.frames:
+            return int(self.stream.frames)
+        seconds = self.duration
+        return None if seconds is None else round(seconds * float(self.rate))
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds by the file's header; None if it does not say."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.time_base)
+        return None if self._file.duration is None else self._file.duration / 1e6
+
+    @property
+    def expected_frames(self) -> int | None:
+        """About how many frames are given; None if the header does not say."""
+        total, rate = self.stated_frames, float(self.rate)
+        if total is None:
+            return None
+        last = total if self.end is None else min(total, self.end * rate)
+        return max(0, round((last - self.start * rate) / self.every))
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames in order; what follows a damage is read as far as it can be."""
+        return (item for item in self.with_audio(False) if isinstance(item, Frame))
+
+    def with_audio(self, audio: bool = True) -> Iterator[Any]:
+        """The frames, and between them the packets of the audio tracks in the same span."""
+        streams = [self.stream, *(self.audio if audio else ())]
+        for packet in self._from_start(self._packets(streams)):
+            if packet.stream is not self.stream:
+                if self._is_wanted(packet):
+                    yield packet
+                continue
+            for frame in self._decode(packet):
+                self.frames_read += 1
+                seconds = self._seconds(frame)
+                if self.end is not None and seconds >= self.end:
+                    return
+                chosen = (self.frames_read - 1) % self.every == 0
+                if chosen and seconds >= self.start - 1e-6:
+                    yield Frame(self.frames_read, seconds, self._upright(frame))
+        if not self.frames_read:
+            raise DataError(self.path, "not a video that can be decoded", _REMEDY)
+
+    def _from_start(self, packets: Iterator[Any]) -> Iterator[Any]:
+        """Packets from the last key frame before the start on; those before it are only counted."""
+        waiting: list[Any] = []
+        # A second early: frames are shown in another order than they are stored in.
+        first = self._origin() + (self.start - 1) / self.time_base
+        for packet in packets:
+            if packet.stream is not self.stream:
+                yield packet
+                continue
+            if packet.is_keyframe:
+                self.frames_read += len(waiting)
+                waiting = []
+            waiting.append(packet)
+            time = packet.dts if packet.pts is None else packet.pts
+            if self.start == 0 or time is None or time >= first:
+                break
+        yield from waiting
+        yield from packets
+
+    def _packets(self, streams: list[Any]) -> Iterator[Any]:
+        packets = self._file.demux(*streams)
+        while True:
+            try:
+                yield next(packets)
+            except StopIteration:
+                return
+            except self._error:  # the tail of the file is broken
+                self.damaged += 1
+                return
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            return packet.decode()
+        except self._error:
+            self.damaged += 1
+            return []
+
+    def _origin(self) -> int:
+        return self.stream.start_time or 0
+
+    def _seconds(self, frame: Any) -> float:
+        if frame.pts is None:
+            return (self.frames_read - 1) / float(self.rate)
+        return float((frame.pts - self._origin()) * (frame.time_base or self.time_base))
+
+    def _is_wanted(self, packet: Any) -> bool:
+        if packet.pts is None:
+            return False
+        start = self._origin() * self.time_base
+        seconds = float(packet.pts * packet.time_base - start)
+        return self.start <= seconds and (self.end is None or seconds < self.end)
+
+    def _upright(self, frame: Any) -> np.ndarray:
+        pixels = frame.to_ndarray(format="rgb24")
+        quarters = round(frame.rotation / 90) % 4  # counterclockwise, by the display matrix
+        return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+
+    def origin_seconds(self) -> Fraction:
+        """Time of the file's clock at which the video begins."""
+        return self._origin() * self.time_base
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()

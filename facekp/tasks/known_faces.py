@@ -1,0 +1,73 @@
+"""Known faces of photos, from files of boxes or annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from facekp.core.errors import DataError
+from facekp.data.formats.base import ReadOptions
+from facekp.data.formats.dlib_xml import read_dlib_xml
+from facekp.data.formats.predictions_csv import read_predictions_csv
+from facekp.data.formats.recognition import read_annotation_file
+from facekp.inference.annotations import FaceAnnotations, KnownFace
+from facekp.inference.detectors import DlibDetector
+
+
+def read_annotations(path: str, point_names: Sequence[str] | None = None) -> FaceAnnotations:
+    """Known faces of photos from a dlib XML, a CSV or a COCO JSON.
+
+    Args:
+        path: dlib XML, which counts pixels as stored, or a CSV such as `predictions.csv` or COCO
+            keypoints, whose numbers refer to the upright photo.
+        point_names: of the points that each face must have; None reads only the boxes.
+
+    Raises:
+        DataError: see `read_dlib_xml` and `read_predictions_csv`; boxes of several sources.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".xml" and all(name.isdigit() for name in point_names or ()):
+        count = None if point_names is None else len(point_names)
+        return FaceAnnotations(path, _xml_faces(path, count), DlibDetector.name, True)
+    if suffix in (".xml", ".json"):
+        upright = suffix == ".json"
+        faces_of_file = _named_faces(path, point_names)
+        return FaceAnnotations(path, faces_of_file, DlibDetector.name, not upright)
+    faces = list(read_predictions_csv(path, point_names))
+    sources = {face.box_source or DlibDetector.name for face in faces}
+    if len(sources) > 1:
+        problem = f"boxes of several sources in one file ({', '.join(sorted(sources))})"
+        raise DataError(path, problem, "split the file by its column box_source")
+    source = sources.pop() if sources else DlibDetector.name
+    entries = ((face.file, (face.bbox, face.keypoints)) for face in faces)
+    return FaceAnnotations(path, entries, source, False)
+
+
+def _named_faces(path: str, names: Sequence[str] | None) -> Iterator[tuple[str, KnownFace]]:
+    """Faces of annotations whose points have names."""
+    content, _ = read_annotation_file(Path(path), ReadOptions())
+    missing = [name for name in names or () if name not in content.names]
+    if missing:
+        problem = f"points missing: {', '.join(missing[:5])}"
+        raise DataError(path, problem, "give annotations of the network's points")
+    columns = [content.names.index(name) for name in names or ()]
+    for face in content.faces:
+        points = face.keypoints[columns]
+        if face.bbox is None:
+            raise face.error(f"{face.image}: a face without a box", "add it, or remove the face")
+        if np.isnan(points).any():
+            raise face.error(f"{face.image}: a face lacks points", "add them, or remove the face")
+        yield str(face.image), (face.bbox, points)
+
+
+def _xml_faces(path: str, count: int | None) -> Iterator[tuple[str, KnownFace]]:
+    for face in read_dlib_xml(path, count):
+        if face.keypoints is not None:
+            yield face.file, (face.bbox, face.keypoints)
+        elif count is None:
+            yield face.file, (face.bbox, face.bbox[:0].reshape(0, 2))
+        else:
+            problem, remedy = f"{face.file}: a face without points", "add them, or remove it"
+            raise DataError(path, problem, remedy, face.line)
