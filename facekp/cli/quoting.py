@@ -77,7 +77,8 @@ def _quoted(argument: str) -> str:
     is_path = name in PATHS
     if is_path and exists(value):  # noqa: PTH110
         return f"{key}={quote(_without_interpolation(value) if name == 'input' else value)}"
-    if "${" in value or value[0] in "'\"":
+    quoted_already = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
+    if "${" in value or quoted_already:
         return argument
     if is_path and _LISTS & set(value):
         return f"{key}={_quoted_list(value)}"

@@ -24,6 +24,12 @@ _REGION, _REGION_SIDE = 2.0, 192
 _ROUNDS = 2
 
 
+def tilt_of(found: Detections, at: int) -> float:
+    """Degrees by which a detected face should be turned back; 0 if it stands nearly upright."""
+    degrees = 0.0 if found.angles is None else float(found.angles[at])
+    return degrees if abs(degrees) > UPRIGHT_WITHIN else 0.0
+
+
 def upright_transform(box: np.ndarray, degrees: float) -> np.ndarray:
     """Rotation (2, 3) about a box's centre that turns a face upright which is tilted clockwise."""
     centre = (box[:2] + box[2:]) / 2

@@ -33,9 +33,9 @@ from facekp.inference.detectors import (
 )
 from facekp.inference.faces import Face, Faces
 from facekp.inference.orientation import (
-    UPRIGHT_WITHIN,
     detect_tilted,
     detect_turned,
+    tilt_of,
     upright_transform,
 )
 from facekp.inference.tta import check_passes, flip_test, predict_passes
@@ -197,9 +197,8 @@ class Predictor:
                 detections.append(whole)
                 sources.append(source)
                 scales.append(factor)
-                angles = np.zeros(len(found.boxes)) if found.angles is None else found.angles
-                for box, angle in zip(found.boxes, angles, strict=True):
-                    yield image, self.training_box(box, source), angle
+                for at, box in enumerate(found.boxes):
+                    yield image, self.training_box(box, source), tilt_of(found, at)
 
         scales: list[int] = []
         keypoints = iter(self.predict_tilted(oriented()))
@@ -273,10 +272,9 @@ class Predictor:
     ) -> list[np.ndarray]:
         """Keypoints (K, 2) in photo pixels of faces that may not stand upright, in batches.
 
-        A face tilted by more than `UPRIGHT_WITHIN` is turned upright about its box's centre.
-
         Args:
-            faces: photo, box as in training, and degrees of tilt, clockwise, of each.
+            faces: photo, box as in training, and degrees of each, clockwise, by which it is turned
+                back about its box's centre before the network sees it.
 
         Raises:
             ConfigError: the network outputs anything but finite points.
@@ -284,8 +282,7 @@ class Predictor:
         results: list[np.ndarray] = []
         batch: list[tuple[PartOfImage, np.ndarray, np.ndarray | None]] = []
         for photo, box, degrees in faces:
-            tilted = abs(degrees) > UPRIGHT_WITHIN
-            upright = upright_transform(box, degrees) if tilted else None
+            upright = upright_transform(box, degrees) if degrees else None
             # All that later passes can read, so that the photo itself need not be kept.
             part, to_part = crop_with_context(
                 photo, self.crop.expand(box), self.crop.transform(box)

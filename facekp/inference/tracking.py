@@ -19,7 +19,7 @@ from facekp.core.geometry import (
 )
 from facekp.inference.detectors.base import Detections
 from facekp.inference.faces import Face, Faces
-from facekp.inference.orientation import upright_transform
+from facekp.inference.orientation import UPRIGHT_WITHIN, tilt_of, upright_transform
 from facekp.inference.predictor import Predictor
 from facekp.inference.smoothing import OneEuroFilter
 
@@ -33,13 +33,20 @@ OVERLAP = 0.3
 """Intersection over union from which a detected face is that of a track."""
 LOOSE = 0.6
 """The same below which a track is framed by the detection again, not by its own points."""
-MAX_STEP, MAX_GROWTH, MAX_RESIDUAL = 0.5, 1.4, 0.1
+MAX_STEP, MAX_GROWTH, MAX_RESIDUAL = 0.5, 1.4, 0.14
 """Limits from one frame to the next beyond which a face counts as lost: movement in sides of its
 box, growth, and deviation from a similar mean shape in sides."""
 MERGED = 0.15
 """Mean distance of two tracks' points, in sides, below which they are on one face."""
 CLEARLY = 0.8
 """Share of another face's difference that a face's own must stay below, to be told apart."""
+EYES = 0.45
+"""Distance between the eyes in sides of a face's box, about."""
+STEADY = (0.5, 1.0)
+"""Cutoff and beta of the filter of a face's box: the network's answer changes a little with every
+change of its crop, so a box that follows each point's noise would add to it."""
+STAYS_TILTED = 8.0
+"""Degrees of tilt from which a face is no longer turned back, once it was."""
 _PATCH = 24
 
 
@@ -63,12 +70,16 @@ class _Track:
     number: int
     score: float
     box: np.ndarray
-    """(4,) as in training, upright around the face's centre."""
+    """(4,) as in training, upright around the face's centre; steadied."""
     angle: float
+    """Degrees by which the face is turned back, 0 if it is nearly upright."""
     smooth: OneEuroFilter | None
+    steady: OneEuroFilter = field(default_factory=lambda: OneEuroFilter(*STEADY))
     points: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     patch: np.ndarray | None = None
     """The face upright and small, from a frame in which it was apart from others."""
+    place: np.ndarray = field(default_factory=lambda: np.full(4, np.nan))
+    """(4,) its box by its last points alone."""
     step: np.ndarray = field(default_factory=lambda: np.zeros(2))
     misses: int = 0
     lost: bool = False
@@ -106,7 +117,7 @@ class FaceTracker:
         self._mean = (description.mean_shape - 0.5) * sides
         self._mean = self._mean * description.crop.box_scale  # in sides of the box
         self._tracks: list[_Track] = []
-        self._next_number, self._until_detection = 0, 0
+        self._next_number, self._until_detection, self._seconds = 0, 0, 0.0
 
     def __call__(self, image: np.ndarray, seconds: float) -> Faces:
         """The faces of the next frame, a list of `TrackedFace`.
@@ -120,6 +131,7 @@ class FaceTracker:
         """
         if not self.predictor.points_determine_box:
             return self._untracked(image)
+        self._seconds = seconds
         self._follow(image)
         self._until_detection -= 1
         if self._until_detection < 0 or any(track.lost for track in self._tracks):
@@ -148,24 +160,25 @@ class FaceTracker:
             self._move(track, points, image.shape[:2])
 
     def _move(self, track: _Track, points: np.ndarray, size: tuple[int, int]) -> None:
-        before, side = track.box, float((track.box[2:] - track.box[:2]).mean())
         track.points = points
         _, (to_mean,) = procrustes_align(points[None], self._mean)
         aligned = transform_points(to_mean, points)
         residual = float(np.sqrt(((aligned - self._mean) ** 2).sum(axis=1).mean()))
         angle = float(-np.degrees(np.arctan2(to_mean[1, 0], to_mean[0, 0])))
-        box = self._box(points, angle)
-        step = ((box[:2] + box[2:]) - (before[:2] + before[2:])) / 2
-        growth = float((box[2:] - box[:2]).mean()) / side
-        centre = (box[:2] + box[2:]) / 2
+        if abs(angle) <= (STAYS_TILTED if track.angle else UPRIGHT_WITHIN):
+            angle = 0.0
+        before, box = track.place, self._box(points, angle)
+        side, centre = float((box[2:] - box[:2]).mean()), (box[:2] + box[2:]) / 2
         inside = ((centre > 0) & (centre < size[::-1])).all()
-        track.lost = (
-            not inside
-            or residual > MAX_RESIDUAL
-            or float(np.linalg.norm(step - track.step)) > MAX_STEP * side
-            or not 1 / MAX_GROWTH < growth < MAX_GROWTH
-        )
-        track.box, track.angle, track.step = box, angle, step
+        track.lost = not inside or residual > MAX_RESIDUAL
+        if np.isfinite(before).all():
+            step = centre - (before[:2] + before[2:]) / 2
+            growth = side / float((before[2:] - before[:2]).mean())
+            track.lost |= float(np.linalg.norm(step - track.step)) > MAX_STEP * side
+            track.lost |= not 1 / MAX_GROWTH < growth < MAX_GROWTH
+            track.step = step
+        track.place, track.angle = box, angle
+        track.box = track.steady(box.reshape(2, 2), self._seconds, EYES * side).ravel()
 
     def _box(self, points: np.ndarray, angle: float) -> np.ndarray:
         """Box (4,) as in training of points (K, 2) of a face that is tilted."""
@@ -199,7 +212,8 @@ class FaceTracker:
             taken[at] = track
             track.misses, track.score = 0, float(found.scores[at])
             if overlap < LOOSE:
-                track.box, track.angle, track.step = boxes[at], _angle(found, at), np.zeros(2)
+                track.box, track.angle, track.step = boxes[at], tilt_of(found, at), np.zeros(2)
+                track.place, track.steady = np.full(4, np.nan), OneEuroFilter(*STEADY)
         for track in self._tracks:
             if track not in confirmed:
                 # Lost by its points and not found either: two signs at once.
@@ -217,13 +231,13 @@ class FaceTracker:
         begun = []
         for at in new:
             smooth = OneEuroFilter() if self.smoothing else None
-            score, angle = float(found.scores[at]), _angle(found, at)
+            score, angle = float(found.scores[at]), tilt_of(found, at)
             begun.append(_Track(self._next_number, score, boxes[at], angle, smooth))
             self._next_number += 1
         points = self.predictor.predict_tilted((image, t.box, t.angle) for t in begun)
         for track, of_face in zip(begun, points, strict=True):
             self._move(track, of_face, image.shape[:2])
-            track.step, track.lost = np.zeros(2), False
+            track.lost = False
         self._tracks += begun
 
     def _separate(self, image: np.ndarray) -> None:
@@ -277,17 +291,13 @@ class FaceTracker:
         ends = self.predictor.scheme.normalizer
         if ends.first and self.predictor.description.covers_scheme:
             return float(ends.distance(track.points))
-        return 0.45 * float((track.box[2:] - track.box[:2]).mean())
+        return EYES * float((track.box[2:] - track.box[:2]).mean())
 
 
 def _ahead(track: _Track) -> np.ndarray:
     """Where a face's box will be; what moves little stays, as noise would move it."""
     moves = float(np.linalg.norm(track.step)) > 0.05 * float((track.box[2:] - track.box[:2]).mean())
     return track.box + np.tile(track.step, 2) if moves else track.box
-
-
-def _angle(found: Detections, at: int) -> float:
-    return 0.0 if found.angles is None else float(found.angles[at])
 
 
 def _difference(patch: np.ndarray | None, other: np.ndarray) -> float:

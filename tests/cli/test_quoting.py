@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from facekp.cli.compose import with_default_experiment
-from facekp.cli.quoting import quote_paths
+from facekp.cli.quoting import LITERAL, PATHS, inputs_by_name, quote_paths
+from facekp.core.errors import ConfigError
 
 NAMES = [
     "my faces (1).csv", "a=b.csv", "it's.csv", 'say "hi".csv', "a{b}.csv", "50%.csv", "a:b.csv", "#1.csv",
     "back\\slash.csv", "ends\\", "é ü.csv", "a, b.csv", "[x].csv", "plain.csv", "null.csv", "~/x.csv",
+    "père.jpg", "照片.jpg", "a=b,c.jpg", "$x{1}[2].jpg", "'quoted'.jpg",
 ]  # fmt: skip
 
 
@@ -49,3 +52,49 @@ def test_a_regular_expression_needs_no_further_quoting(pattern: str) -> None:
         quote_paths([f"dataset.group={pattern}"])
     )
     assert override.value() == pattern
+
+
+@pytest.mark.parametrize("key", sorted(PATHS | LITERAL))
+def test_every_setting_of_a_path_takes_every_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        if "/" not in name:
+            Path(name).touch()
+        (override,) = OverridesParser.create().parse_overrides(quote_paths([f"{key}={name}"]))
+        assert str(override.value()) == name
+
+
+def test_photos_need_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["IMG (1).jpg", "it's.jpg", "a=b,c.jpg", "input=x.jpg", "${x}.jpg", "$x{1}[2].jpg"]
+    for name in names:
+        Path(name).touch()
+    arguments = ["task=predict", *names, "--config-dir", ".", "flip_test=true"]
+    *rest, given = inputs_by_name(quote_paths(arguments))
+    assert rest == ["task=predict", "--config-dir", ".", "flip_test=true"]
+    (override,) = OverridesParser.create().parse_overrides([given])
+    files = [str(name) for name in override.value()]
+    assert files[:4] == names[:4]
+    assert [glob.glob(name)[0] for name in files[4:5]] == names[4:5]  # noqa: PTH207
+    assert files[5] == names[5]
+    assert inputs_by_name(["*.jpg"])[0].startswith("input=['*.jpg'")
+    assert inputs_by_name(["no.jpg", "input=a.jpg"]) == ["no.jpg", "input=a.jpg"]
+    with pytest.raises(ConfigError, match="beside it"):
+        inputs_by_name(["input='b.jpg'", names[0]])
+
+
+def test_a_comma_is_a_sweep_unless_there_is_such_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a (1).csv", "b.csv", "c,d.csv"):
+        Path(name).touch()
+    (swept, one) = quote_paths(["dataset.train=a (1).csv,b.csv", "dataset.train=c,d.csv"])
+    parser = OverridesParser.create()
+    sweep, single = parser.parse_overrides([swept, one])
+    assert list(sweep.sweep_string_iterator()) == ["'a (1).csv'", "'b.csv'"]
+    assert single.value() == "c,d.csv"
+    (listed,) = parser.parse_overrides(quote_paths(["input=[a (1).csv,b.csv]"]))
+    assert [str(name) for name in listed.value()] == ["a (1).csv", "b.csv"]

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 import torch
 from PIL import Image
 
+from facekp.core.errors import ConfigError
+from facekp.core.geometry import bounding_box
+from facekp.core.image import warp
 from facekp.data.synthetic import draw_ibug_face
+from facekp.inference.backends import load_backend
+from facekp.models.bundled import EXPORTED
 from facekp.tasks.export import compare, export
 from tests.helpers import run_photos
 
@@ -31,3 +38,27 @@ def test_export_agrees_and_photos_run_on_it(checkpoints: dict[str, Path], tmp_pa
         for n, checkpoint in enumerate((checkpoints["imm"], path))
     )
     pd.testing.assert_frame_equal(a, b, atol=0.05)
+
+
+def test_weights_in_half_precision_lose_nothing_of_a_packed_network(tmp_path: Path) -> None:
+    path = export("ibug68", str(tmp_path), "float16")
+    assert path.name == "part3_small_float16.onnx"
+    assert path.stat().st_size < 0.55 * export("ibug68", str(tmp_path)).stat().st_size
+    assert compare("ibug68", path) < 1e-6
+    assert compare("ibug68", EXPORTED["ibug68"]) < 1e-6
+
+
+def test_8_bit_integers(checkpoints: dict[str, Path], tmp_path: Path, ibug_data: Path) -> None:
+    path = export(str(checkpoints["ibug"]), str(tmp_path), "int8", str(ibug_data))
+    assert 0 < compare(checkpoints["ibug"], path) < 0.05
+    small, large = (EXPORTED[name].stat().st_size for name in ("ibug68_int8", "ibug68"))
+    assert small < 0.6 * large
+    run, description = load_backend("ibug68_int8")
+    faces = [draw_ibug_face(number, 0) for number in range(4)]
+    parts = [
+        warp(p, description.crop.transform(bounding_box(q)), (128, 128), 1) for p, q, _ in faces
+    ]
+    crops = np.stack(parts)[:, None]
+    assert 0 < np.abs(run(crops) - load_backend("ibug68")[0](crops)).max() < 0.02
+    with pytest.raises(ConfigError, match="weights=int4"):
+        export("ibug68", str(tmp_path), "int4")

@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from facekp.core.columns import BOX_COLUMNS
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
 from facekp.inference.detectors import CenterFaceDetector, WholeImage
 from facekp.inference.predictor import Predictor
-from facekp.tasks.predict import predict
+from facekp.tasks.predict import Options, predict
+from facekp.visualization.video import VideoWriter
 from tests.helpers import run_photos
 
 
@@ -128,7 +130,9 @@ def test_given_boxes_by_xml_and_csv(
     )
     assert len(by_xml) == 1
     pd.testing.assert_frame_equal(by_xml, by_csv)
-    np.testing.assert_allclose(by_xml[["left", "top", "right", "bottom"]].iloc[0].to_numpy(float), record.bbox, atol=1e-3)
+    np.testing.assert_allclose(
+        by_xml[["left", "top", "right", "bottom"]].iloc[0].to_numpy(float), record.bbox, atol=1e-3
+    )
 
 
 def test_video(checkpoints: dict[str, Path], tmp_path: Path) -> None:
@@ -190,3 +194,98 @@ def test_predictions_are_written_as_annotations(
     records = sorted((r for rs in data.splits.values() for r in rs), key=lambda r: r.image.name)
     points = table.filter(regex=r"^[xy]\d+$").to_numpy().reshape(3, 68, 2)
     np.testing.assert_allclose([record.keypoints for record in records], points, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "suffixes"), [("auto", [".jpg", ".png"]), ("png", [".png"] * 2), ("none", [])]
+)
+def test_pictures(tmp_path: Path, pictures: str, suffixes: list[str]) -> None:
+    for suffix in ("jpg", "png"):
+        Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / f"{suffix}.{suffix}", quality=98)
+    predict(Predictor.load(), str(tmp_path), None, str(tmp_path / "out"), None, Options(pictures))
+    written = sorted((tmp_path / "out").iterdir())
+    assert [p.suffix for p in written if p.suffix != ".csv"] == suffixes
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    points = table.filter(regex=r"^[xy]\d+$").to_numpy()
+    assert np.abs(points[0] - points[1]).max() < 1
+    for wrong in (dict(pictures="gif"), dict(smoothing="maybe")):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            Options(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_large_photo_is_read_reduced_where_nothing_is_drawn(tmp_path: Path) -> None:
+    import cv2
+
+    large = cv2.resize(draw_ibug_face(1, 0)[0], (3200, 3328), interpolation=cv2.INTER_CUBIC)
+    Image.fromarray(large).save(tmp_path / "a.jpg", quality=95)
+    predictor = Predictor.load()
+    (reduced,), (whole,) = predictor(tmp_path / "a.jpg"), predictor(large)
+    eyes = np.linalg.norm(whole.keypoints[36] - whole.keypoints[45])
+    assert np.abs(reduced.keypoints - whole.keypoints).mean() < 0.01 * eyes
+    small = np.full((3328, 3200, 3), 120, np.uint8)
+    small[:220, :210] = cv2.resize(draw_ibug_face(1, 0)[0], (210, 220))
+    Image.fromarray(small).save(tmp_path / "b.jpg", quality=95)
+    (found,), (expected,) = predictor(tmp_path / "b.jpg"), predictor(small)
+    assert np.abs(found.keypoints - expected.keypoints).mean() < 1  # read as a whole again
+
+
+def test_faces_as_a_table() -> None:
+    faces = Predictor.load()(draw_ibug_face(1, 0)[0])
+    table = faces.to_dataframe()
+    assert list(table.columns[:8]) == [*BOX_COLUMNS, "score", "box_source", "x0", "y0"]
+    np.testing.assert_array_equal(table.loc[0, ["x67", "y67"]], faces[0].keypoints[67])
+    assert Predictor.load()(np.zeros((50, 50, 3), np.uint8)).to_dataframe().empty
+
+
+def test_a_video_keeps_its_sound_its_times_and_its_faces(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    av = pytest.importorskip("av")
+    picture = np.ascontiguousarray(draw_ibug_face(3, 0)[0][:320, :320])
+    times = [0, 0.04, 0.08, 0.3, 0.34, 0.38, 0.6, 1.0]
+    with VideoWriter(tmp_path / "clip.mp4", (320, 320), 25, timed=True) as video:
+        for number, seconds in enumerate(times):
+            video.write(picture if number != 5 else picture * 0, seconds)
+    with (
+        av.open(str(tmp_path / "clip.mp4")) as source,
+        av.open(str(tmp_path / "in.mov"), "w") as file,  # PCM, which an mp4 cannot hold
+    ):
+        stream = file.add_stream_from_template(source.streams.video[0])
+        sound = file.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                file.mux(packet)
+        wave = (8000 * np.sin(np.arange(16000) / 5)).astype(np.int16)[None]
+        tone = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+        tone.sample_rate = 16000
+        file.mux(sound.encode(tone))
+        file.mux(sound.encode(None))
+    predict(Predictor.load(), str(tmp_path / "in.mov"), None, str(tmp_path / "out"))
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    np.testing.assert_allclose(table["time"].unique(), times, atol=1e-3)
+    assert set(table["face"]) == {0}
+    raw = table[[f"raw_x{k}" for k in range(68)]].to_numpy()
+    smooth = table[[f"x{k}" for k in range(68)]].to_numpy()
+    assert 0 < np.abs(raw - smooth).mean() < 5
+    with av.open(str(tmp_path / "out/in.mp4")) as drawn:
+        frames = [float(frame.time) for frame in drawn.decode(video=0)]
+    np.testing.assert_allclose(frames, times, atol=2e-3)
+    with av.open(str(tmp_path / "out/in.mp4")) as drawn:
+        samples = np.concatenate([f.to_ndarray()[0] for f in drawn.decode(audio=0)])
+    assert len(samples) > 15000
+    assert 0.1 < np.abs(samples).max() < 0.4
+
+
+def test_a_video_without_faces_says_which_frames(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("av")
+    with VideoWriter(tmp_path / "in.mp4", (64, 64), 25) as video:
+        for _ in range(8):
+            video.write(np.full((64, 64, 3), 90, np.uint8))
+    predictor, source = Predictor.load(), str(tmp_path / "in.mp4")
+    predict(predictor, source, None, str(tmp_path / "out"), None, Options(every=2))
+    assert "no face in 4 of 4 frames (1, 3, 5, 7)" in capsys.readouterr().out
+    with pytest.raises(FacekpError, match="no frame between start and end"):
+        predict(predictor, source, None, str(tmp_path / "out"), None, Options(start=9))
