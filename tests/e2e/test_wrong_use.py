@@ -92,7 +92,7 @@ PREDICT = [
         "task=dance",
         "task=dance: there is no such file in conf/; choose one of check_data, convert, ",
     ),
-    ("photo.jpg", "photo.jpg: settings are given as name=value, e.g. input=photo.jpg"),
+    ("photo.jpg", "photo.jpg: no such file, and no setting (name=value)"),
     ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
     ("input=nowhere.jpg", "nowhere.jpg"),
     ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
