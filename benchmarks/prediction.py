@@ -2,6 +2,8 @@
 
     python -m benchmarks.prediction [--ckpt best.ckpt]
 
+The bundled `ibug68_int8` is measured beside the checkpoint.
+
 Faces are iBUG's (drawn ones without `FACEKP_DATA_DIR`), decoded before; crop and inverse transform
 are included. Each row is a separate process, restricted to some cores; memory is its peak, with
 libraries and faces. dlib's 68-point model is in `face_recognition_models`; it was trained on these
@@ -30,7 +32,7 @@ from facekp.training.memory import process_peak_bytes
 Face = tuple[np.ndarray, np.ndarray]
 """A photo and a box (4,)."""
 
-PREDICTORS = ("dlib", "torch", "onnxruntime")
+PREDICTORS = ("dlib", "torch", "onnxruntime", "onnxruntime, int8")
 
 
 def main() -> None:
@@ -54,9 +56,8 @@ def main() -> None:
         onnx = export(arguments.ckpt, Path(folder))
         rows: list[dict[str, object]] = []
         for cores in (1, 2):
-            for runtime, model in zip(
-                PREDICTORS, ("", str(arguments.ckpt), str(onnx)), strict=True
-            ):
+            models = ("", str(arguments.ckpt), str(onnx), "ibug68_int8")
+            for runtime, model in zip(PREDICTORS, models, strict=True):
                 rows += [measure_in_process(runtime, model, cores, batch) for batch in (1, 64)]
     reference = {r["cores"]: r["ms per face"] for r in rows if r["predictor"] == "dlib"}
     for row in rows:

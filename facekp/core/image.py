@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -173,9 +174,10 @@ def open_image(path: str | Path) -> Image.Image:
         problem = f"more than {MAX_PIXELS:,} pixels ({error})"
         raise DataError(path, problem, "downscale it first") from error
     except Exception as error:  # as in read_image
-        raise DataError(
-            path, f"not a readable image ({error})", "replace or remove the file"
-        ) from error
+        remedy = "replace or remove the file"
+        if Path(path).suffix.lower() in (".heic", ".heif") and "HEIF" not in _formats():
+            remedy = "HEIC needs the heif extra: pip install 'facekp[heif]'"
+        raise DataError(path, f"not a readable image ({error})", remedy) from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         image.close()
@@ -187,7 +189,11 @@ def open_image(path: str | Path) -> Image.Image:
 def _formats() -> tuple[str, ...]:
     """Pillow's names of the supported formats; none, such as EPS, that runs another program."""
     Image.init()
-    named = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+    with suppress(ImportError):
+        import pi_heif
+
+        pi_heif.register_heif_opener()
+    named = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
     return tuple(name for name in named if name in Image.OPEN)
 
 

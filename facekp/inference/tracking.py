@@ -17,7 +17,7 @@ from facekp.core.geometry import (
     invert_affine,
     transform_points,
 )
-from facekp.inference.detectors.base import Detections
+from facekp.inference.detectors import Detections, WholeImage
 from facekp.inference.faces import Face, Faces
 from facekp.inference.orientation import UPRIGHT_WITHIN, tilt_of, upright_transform
 from facekp.inference.predictor import Predictor
@@ -47,6 +47,8 @@ STEADY = (0.5, 1.0)
 change of its crop, so a box that follows each point's noise would add to it."""
 STAYS_TILTED = 8.0
 """Degrees of tilt from which a face is no longer turned back, once it was."""
+OTHER_FACE = 30.0
+"""Difference in grey levels from which a face that has jumped is taken for another one."""
 _PATCH = 24
 
 
@@ -95,10 +97,11 @@ class FaceTracker:
 
     The detector runs every tenth frame, and when a face is lost. In between each face is framed by
     its points in the frame before. Two faces that cross keep their numbers if their looks tell them
-    apart, and get new ones otherwise.
+    apart, and get new ones otherwise. Faces whose points do not determine a box (a single point, or
+    `detector=none`) are found in each frame anew, and numbered by their order.
 
     Args:
-        predictor: of a network whose points determine a face's box.
+        predictor: of the network.
         smoothing: smooth the points, see `OneEuroFilter`.
         detect_every: frames from one detection to the next.
 
@@ -129,7 +132,8 @@ class FaceTracker:
         Raises:
             DataError, ConfigError: of the detector or the network.
         """
-        if not self.predictor.points_determine_box:
+        whole_image = isinstance(self.predictor.detector, WholeImage)
+        if whole_image or not self.predictor.points_determine_box:
             return self._untracked(image)
         self._seconds = seconds
         self._follow(image)
@@ -142,7 +146,7 @@ class FaceTracker:
         )
 
     def _untracked(self, image: np.ndarray) -> Faces:
-        """Faces of a network of one point, say, whose next box is not told by it."""
+        """Faces whose next box is not told by their points, e.g. by a single one."""
         faces = self.predictor(image)
         return Faces(
             (
@@ -206,7 +210,7 @@ class FaceTracker:
         for overlap, track, at in sorted(pairs, key=lambda pair: -pair[0]):
             if overlap < OVERLAP:
                 break
-            if track in confirmed or at in taken:
+            if track in confirmed or at in taken or (track.lost and self._is_other(image, track)):
                 continue
             confirmed.add(track)
             taken[at] = track
@@ -269,6 +273,12 @@ class FaceTracker:
         if ended:
             self._tracks = [track for track in self._tracks if track not in ended]
             self._until_detection = 0  # whoever was ended wrongly begins again at once
+
+    def _is_other(self, image: np.ndarray, track: _Track) -> bool:
+        """Whether a face that has jumped looks like another one, as after a cut."""
+        return track.patch is not None and (
+            _difference(track.patch, self._patch(image, track)) > OTHER_FACE
+        )
 
     def _patch(self, image: np.ndarray, track: _Track) -> np.ndarray:
         """The face upright, in colour, as (24, 24, 3) float32."""

@@ -65,7 +65,7 @@ def test_it_resumes(old: Path) -> None:
     tables = [pd.read_csv(old / "run" / f"{n}.csv") for n in ("metrics", "metrics_of_4_epochs")]
     now, then = (table.drop(columns="images_per_second") for table in tables)
     # It was written with OpenCV 5, whose resampling rounds otherwise than that of 4.
-    pd.testing.assert_frame_equal(now, then, check_exact=False, rtol=1e-4)
+    pd.testing.assert_frame_equal(now, then, check_exact=False, rtol=1e-3)
 
 
 def test_it_starts_and_teaches_others(old: Path, run: Run) -> None:
