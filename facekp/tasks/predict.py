@@ -232,7 +232,8 @@ class _Prediction:
         # Where nothing is drawn, the predictor may read a large photo at a reduced size.
         photo = read_image(file, upright=True) if suffix else file
         if self.annotations is None:
-            faces, reason = self.predictor(photo), f"no face found; {self.predictor.remedy}"
+            faces = self.predictor(photo)
+            reason = "; ".join(filter(None, ("no face found", self.predictor.remedy)))
         else:
             known = self.annotations.boxes_for(file)
             boxes = np.empty((0, 4)) if known is None else known

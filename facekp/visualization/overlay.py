@@ -65,6 +65,18 @@ def draw_points(
     if radius is None:
         share = 130 if len(points) > 5 else 65
         radius = float(np.clip(min(canvas.shape[:2]) / share, 1.0, 6.0))
+    _draw_onto(canvas, points, colour, scheme, radius)
+    return canvas
+
+
+def _draw_onto(
+    canvas: np.ndarray,
+    points: np.ndarray,
+    colour: Colour,
+    scheme: LandmarkScheme | None,
+    radius: float,
+) -> None:
+    """Draw points (K, 2) and skeleton onto an image (H, W, 3)."""
     if scheme is not None and len(points) == scheme.count:
         width = max(1, round(radius / 2))
         for chain in scheme.skeleton:
@@ -75,7 +87,6 @@ def draw_points(
         if np.isfinite([x, y]).all() and max(abs(x), abs(y)) < 1e5:
             at = (round(x * 2**_SHIFT), round(y * 2**_SHIFT))
             cv2.circle(canvas, at, round(radius * 2**_SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
-    return canvas
 
 
 def draw_crop(
@@ -113,13 +124,13 @@ def draw_faces(
         faces: what a `Predictor` returned for it.
         scheme: of the points; None: the known scheme with as many points, if there is one.
     """
-    image = as_rgb(image)
+    image = as_rgb(image).copy()
     for face in faces:
         points = np.asarray(face.keypoints)
         known = [s for s in bundled_schemes().values() if s.count == len(points)]
         radius = point_radius(points, image.shape[:2])
         skeleton = scheme or (known[0] if known else None)
-        image = draw_points(image, points, scheme=skeleton, radius=radius)
+        _draw_onto(image, points, PREDICTION, skeleton, radius)
         number = getattr(face, "number", None)
         if number is not None and np.isfinite(points).all():
             left, top, right, _ = bounding_box(points)
