@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import Full, Queue
@@ -15,7 +15,7 @@ T = TypeVar("T")
 _WAIT = 0.1  # seconds between looks whether the other side still wants something
 
 
-def ahead(items: Iterable[T], count: int) -> Iterator[T]:
+def ahead(items: Iterable[T], count: int) -> Generator[T, None, None]:
     """Items computed in a thread, at most `count` ahead; its error is raised here in its turn."""
     queue: Queue[Any] = Queue(count)
     stopped = Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import numpy as np
 
@@ -42,6 +42,16 @@ class Faces(list[Face]):
     def __init__(self, faces: Iterable[Face] = (), point_names: Sequence[str] = ()) -> None:
         super().__init__(faces)
         self.point_names = tuple(point_names)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Face: ...
+    @overload
+    def __getitem__(self, index: slice) -> Faces: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Face | Faces:
+        """A face, or some of them."""
+        if isinstance(index, slice):
+            return Faces(super().__getitem__(index), self.point_names)
+        return super().__getitem__(index)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per face: box, score, source of the box, x and y of each point in pixels."""

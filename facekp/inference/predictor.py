@@ -181,7 +181,7 @@ class Predictor:
         several, single = as_photos(photos)
         if boxes is not None:
             several = list(several)
-            boxes = [boxes] if single else boxes
+            boxes = [boxes] if single else list(boxes)
             if len(boxes) != len(several):
                 raise ConfigError(f"boxes: {len(boxes)} entries for {len(several)} photos")
             self._check_source(box_source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,8 @@ import numpy as np
 from facekp.core.errors import ConfigError, DataError
 
 _REMEDY = "convert it to mp4"
+_LISTS = {"concat", "hls", "dash", "imf", "sdp"}
+"""Formats of files that name others, which would be read in their place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ class VideoReader:
             raise ConfigError(f"every={every}: give a whole number, at least 1")
         for name, value in (("start", start), ("end", end)):
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and value >= 0):
+            if value is not None and not (number and 0 <= value < math.inf):
                 raise ConfigError(f"{name}={value}: give seconds from the beginning")
         if end is not None and end <= start:
             raise ConfigError(f"end={end}: give more than start={start}")
@@ -71,9 +74,13 @@ class VideoReader:
         self.path, self.every, self.start, self.end = Path(path), every, float(start), end
         self._error: Any = av.error.FFmpegError
         try:
-            self._file: Any = av.open(str(path))
+            # A relative name with a colon would be a protocol's to FFmpeg.
+            self._file: Any = av.open(str(self.path.absolute()))
         except (self._error, OSError, ValueError) as error:
             raise DataError(path, "not a video that can be decoded", _REMEDY) from error
+        if _LISTS & set(self._file.format.name.split(",")):
+            self._file.close()
+            raise DataError(path, "a list of other files", "give a video")
         best: Any = self._file.streams.best("video")
         if best is None:
             self._file.close()
@@ -84,6 +91,7 @@ class VideoReader:
         self.damaged = 0
         """Packets that could not be decoded."""
         self.frames_read = 0
+        self._last, self._restart, self._quarters = -math.inf, 0.0, 0
         """Frames that were decoded or passed over."""
 
     @property
@@ -98,23 +106,25 @@ class VideoReader:
 
     @property
     def stated_frames(self) -> int | None:
-        """Number of frames by the file's header, which may be wrong; None if it does not say."""
+        """Number of frames by the track's header, which may be wrong; None if it does not say."""
         if self.stream.frames:
             return int(self.stream.frames)
-        seconds = self.duration
-        return None if seconds is None else round(seconds * float(self.rate))
+        if self.stream.duration:
+            return round(float(self.stream.duration * self.time_base * self.rate))
+        return None
 
     @property
-    def duration(self) -> float | None:
-        """Seconds by the file's header; None if it does not say."""
-        if self.stream.duration:
-            return float(self.stream.duration * self.time_base)
-        return None if self._file.duration is None else self._file.duration / 1e6
+    def pixel_aspect(self) -> Fraction | None:
+        """Width of an upright frame's pixel over its height; None if the file does not say."""
+        aspect = self.stream.sample_aspect_ratio
+        return 1 / aspect if aspect and self._quarters % 2 else aspect or None
 
     @property
     def expected_frames(self) -> int | None:
         """About how many frames are given; None if the header does not say."""
         total, rate = self.stated_frames, float(self.rate)
+        if total is None and self._file.duration is not None:  # of the longest track
+            total = round(self._file.duration / 1e6 * rate)
         if total is None:
             return None
         last = total if self.end is None else min(total, self.end * rate)
@@ -184,9 +194,13 @@ class VideoReader:
         return self.stream.start_time or 0
 
     def _seconds(self, frame: Any) -> float:
-        if frame.pts is None:
-            return (self.frames_read - 1) / float(self.rate)
-        return float((frame.pts - self._origin()) * (frame.time_base or self.time_base))
+        seconds = (self.frames_read - 1) / float(self.rate)
+        if frame.pts is not None:
+            seconds = float((frame.pts - self._origin()) * (frame.time_base or self.time_base))
+        if seconds + self._restart <= self._last:  # the clock was set back: recordings joined
+            self._restart = self._last + 1 / float(self.rate) - seconds
+        self._last = seconds + self._restart
+        return self._last
 
     def _is_wanted(self, packet: Any) -> bool:
         if packet.pts is None:
@@ -197,8 +211,8 @@ class VideoReader:
 
     def _upright(self, frame: Any) -> np.ndarray:
         pixels = frame.to_ndarray(format="rgb24")
-        quarters = round(frame.rotation / 90) % 4  # counterclockwise, by the display matrix
-        return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+        self._quarters = round(frame.rotation / 90) % 4  # counterclockwise, by the display matrix
+        return np.ascontiguousarray(np.rot90(pixels, self._quarters)) if self._quarters else pixels
 
     def origin_seconds(self) -> Fraction:
         """Time of the file's clock at which the video begins."""

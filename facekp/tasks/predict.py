@@ -42,7 +42,7 @@ class Options:
         every: use each n-th frame.
         start: seconds from which frames are used.
         end: seconds at which they end; None: at the end.
-        smoothing: smooth points over time.
+        smoothing: smooth points over time: a bool, `on` or `off`.
 
     Raises:
         ConfigError: another kind of pictures; `smoothing` is neither on nor off.
@@ -52,13 +52,18 @@ class Options:
     every: int = 1
     start: float = 0.0
     end: float | None = None
-    smoothing: bool = True
+    smoothing: bool | str = True
 
     def __post_init__(self) -> None:
         if self.pictures not in PICTURES:
             raise ConfigError(f"pictures={self.pictures}: choose one of {', '.join(PICTURES)}")
-        if not isinstance(self.smoothing, bool):
+        if self.smoothing not in (True, False, "on", "off"):
             raise ConfigError(f"smoothing={self.smoothing}: give on or off")
+
+    @property
+    def smooths(self) -> bool:
+        """Whether points are smoothed."""
+        return self.smoothing in (True, "on")
 
     def picture_suffix(self, photo: Path) -> str:
         """Suffix of a photo's picture; empty if none is written."""
@@ -113,7 +118,7 @@ def predict(
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         table = csv.writer(stream)
         columns = point_columns(predictor.point_names)
-        with_raw = has_video and options.smoothing
+        with_raw = has_video and options.smooths
         table.writerow([*COLUMNS, *columns, *(f"raw_{name}" for name in columns if with_raw)])
         for image in run.images(files):
             total += len(image.faces)
@@ -200,11 +205,13 @@ class _Prediction:
     ) -> None:
         self.predictor, self.annotations, self.folder = predictor, annotations, folder
         self.options = options
+        self.inputs: set[Path] = set()
         self.failed: list[str] = []
         self.names: set[str] = set()
 
     def images(self, files: list[Path]) -> Iterator[_Image]:
         """All photos, then the frames of all videos."""
+        self.inputs = {file.resolve() for file in files}
         videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
         stills = [file for file in files if file not in videos]
         for photo in with_progress(stills, len(stills), "photos"):
@@ -254,7 +261,7 @@ class _Prediction:
         """The frames of a video, which is also written with its points."""
         options = self.options
         name = "" if options.pictures == "none" else self._free_name(file, ".mp4")
-        tracker = FaceTracker(self.predictor, options.smoothing)
+        tracker = FaceTracker(self.predictor, options.smooths)
         given, empty = 0, []
         with VideoReader(file, options.every, options.start, options.end) as reader:
             frames = predict_video(tracker, reader, self.folder / name if name else None)
@@ -275,9 +282,9 @@ class _Prediction:
             print(f"{file}: no face in {len(empty)} of {given} frames ({numbers})")
 
     def _free_name(self, file: Path, suffix: str) -> str:
-        """A name for the picture of `file`, also if two inputs have the same name."""
+        """A name for the picture of `file`: not an input's own, nor that of another picture."""
         name, number = f"{file.stem}{suffix}", 1
-        while name in self.names:
+        while name in self.names or (self.folder / name).resolve() in self.inputs:
             number += 1
             name = f"{file.stem}_{number}{suffix}"
         self.names.add(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ def predict_video(
     later: Behind | None = None
     sound: list[Any] = []  # before the first frame
     with ExitStack() as stack:
-        for item in ahead(reader.with_audio(bool(tracks)), _QUEUE):
+        items = stack.enter_context(closing(ahead(reader.with_audio(bool(tracks)), _QUEUE)))
+        for item in items:
             if not isinstance(item, Frame):
                 if writer is None or later is None:
                     sound.append(item)
@@ -54,7 +55,8 @@ def predict_video(
             if drawn is not None:
                 if writer is None or later is None:
                     size, rate = item.pixels.shape[:2], float(reader.rate) / reader.every
-                    copy = VideoWriter(drawn, size, rate, timed=True, audio=tracks)
+                    aspect = reader.pixel_aspect
+                    copy = VideoWriter(drawn, size, rate, True, tracks, aspect)
                     writer = stack.enter_context(copy)
                     later = stack.enter_context(Behind(_QUEUE))
                     for packet in sound:

@@ -115,7 +115,11 @@ def draw_crop(
 
 
 def draw_faces(
-    image: Photo, faces: Iterable[AnyFace], scheme: LandmarkScheme | None = None
+    image: Photo,
+    faces: Iterable[AnyFace],
+    scheme: LandmarkScheme | None = None,
+    *,
+    bgr: bool = False,
 ) -> np.ndarray:
     """A photo (H, W, 3) with the points and skeleton of each face, in a video with its number.
 
@@ -123,8 +127,9 @@ def draw_faces(
         image: path, array, PIL image or tensor, see `facekp.core.photo.Photo`; not modified.
         faces: what a `Predictor` returned for it.
         scheme: of the points; None: the known scheme with as many points, if there is one.
+        bgr: arrays and tensors have the channels in OpenCV's order; the result is RGB.
     """
-    image = as_rgb(image).copy()
+    image = as_rgb(image, bgr=bgr).copy()
     for face in faces:
         points = np.asarray(face.keypoints)
         known = [s for s in bundled_schemes().values() if s.count == len(points)]
@@ -136,7 +141,7 @@ def draw_faces(
             left, top, right, _ = bounding_box(points)
             at = np.array([[left, top - 0.1 * (right - left)]])
             image = draw_labels(
-                image, at, [str(number)], float(np.clip((right - left) / 160, 0.4, 1.5))
+                image, at, [str(number)], float(np.clip((right - left) / 110, 0.5, 2.0))
             )
     return image
 

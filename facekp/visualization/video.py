@@ -16,6 +16,8 @@ from facekp.core.geometry import Size
 VIDEO_SUFFIXES = (".mp4", ".gif")
 CLOCK = Fraction(1, 90000)
 """Time base of videos whose frames come with their times."""
+AAC_RATES = (48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+"""Samples per second that AAC has, of those in use."""
 IN_MP4 = ("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus")
 """Names of audio codecs that players expect in an `.mp4`."""
 
@@ -36,6 +38,7 @@ class VideoWriter:
         timed: each frame comes with its time, so that the rate may vary; for an `.mp4`.
         audio: audio tracks (PyAV's streams) of another video, whose packets will be written, too;
             copied if an `.mp4` can hold them, otherwise converted to AAC.
+        pixel_aspect: width of a pixel over its height; None: 1.
 
     Raises:
         ConfigError: another suffix, or the video extra is missing.
@@ -49,6 +52,7 @@ class VideoWriter:
         fps: float,
         timed: bool = False,
         audio: Sequence[Any] = (),
+        pixel_aspect: Fraction | None = None,
     ) -> None:
         try:
             import av
@@ -64,7 +68,8 @@ class VideoWriter:
         height, width = size
         self._more = (height % 2, width % 2) if not is_gif else (0, 0)
         self._av, self._number = av, 0
-        self._scratch = self.path.with_name(f".{self.path.stem}.part{suffix}")
+        # A relative name with a colon would be a protocol's to FFmpeg.
+        self._scratch = self.path.absolute().with_name(f".{self.path.stem}.part{suffix}")
         if is_gif:
             fps = min(fps, 50)  # its clock has 1/100 s, and players do not show frames of one tick
         rate = Fraction(fps).limit_denominator(1001)
@@ -81,11 +86,18 @@ class VideoWriter:
             context = self._stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = 1
             context.color_range = 1
+            if pixel_aspect is not None:
+                context.sample_aspect_ratio = pixel_aspect
         self._time_base = CLOCK if timed else 1 / rate
         if timed:
             self._stream.codec_context.time_base = CLOCK
         self._palettes = _palette_filter(av, size, 1 / rate) if is_gif else None
-        self._audio = {track.index: _AudioTrack(av, self._file, track) for track in audio}
+        self._audio: dict[int, _AudioTrack] = {}
+        for track in audio:
+            try:
+                self._audio[track.index] = _AudioTrack(av, self._file, track)
+            except ValueError as error:
+                print(f"{path}: {error}; it is left out")
 
     def write(self, frame: np.ndarray, seconds: float | None = None) -> None:
         """Add a frame.
@@ -109,15 +121,32 @@ class VideoWriter:
         self._encode(picture)
 
     def write_audio(self, packet: Any, shift: Fraction) -> None:
-        """Add a packet of one of the audio tracks, `shift` seconds later than it says."""
+        """Add a packet of one of the audio tracks, `shift` seconds later than it says.
+
+        A track that cannot be written is left out from there on, with a message.
+        """
+        index = packet.stream.index
+        if index not in self._audio:
+            return
         try:
-            self._file.mux(self._audio[packet.stream.index].packets(packet, shift))
+            self._file.mux(self._audio[index].packets(packet, shift))
+        except ValueError as error:  # FFmpeg's "invalid argument", from codec or container
+            print(f"{self.path}: audio track {index} ends here: {error}")
+            del self._audio[index]
         except OSError as error:
             raise FacekpError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def _encode(self, picture: Any) -> None:
         try:
             self._file.mux(self._stream.encode(picture))
+        except OSError as error:
+            raise FacekpError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def _end(self) -> None:
+        try:
+            for track in self._audio.values():
+                self._file.mux(track.rest())
+            self._file.close()
         except OSError as error:
             raise FacekpError(f"{self.path}: cannot be written ({error.strerror})") from error
 
@@ -133,9 +162,7 @@ class VideoWriter:
         try:
             if error is None:
                 self._encode(None)
-                for track in self._audio.values():
-                    self._file.mux(track.rest())
-                self._file.close()
+                self._end()
                 self._scratch.replace(self.path)
             else:
                 self._file.close()
@@ -144,41 +171,70 @@ class VideoWriter:
 
 
 class _AudioTrack:
-    """An audio track of another file in an `.mp4`."""
+    """An audio track of another file in an `.mp4`.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
 
     def __init__(self, av: Any, file: Any, track: Any) -> None:
+        context = track.codec_context
+        if context is None or not context.sample_rate:
+            raise ValueError(f"audio track {track.index}: its codec is unknown")
         self._encoder: Any = None
+        self._error = av.error.FFmpegError
         try:
-            if track.codec_context.name not in IN_MP4:
+            if context.codec.canonical_name not in IN_MP4:
                 raise ValueError
             self._stream = file.add_stream_from_template(track)
         except ValueError:
-            rate = track.codec_context.sample_rate
-            self._encoder = self._stream = file.add_stream("aac", rate=rate)
-            self._stream.layout = track.codec_context.layout
-            self._resampler = av.AudioResampler("fltp", self._stream.layout, rate)
-        self._error = av.error.FFmpegError
+            self._rate = context.sample_rate if context.sample_rate in AAC_RATES else 48000
+            layout = {1: "mono"}.get(context.layout.nb_channels, "stereo")
+            self._encoder = self._stream = file.add_stream("aac", rate=self._rate, layout=layout)
+            self._resampler = av.AudioResampler("fltp", layout, self._rate)
+            self._time_base, self._samples = Fraction(1, self._rate), -1
 
     def packets(self, packet: Any, shift: Fraction) -> list[Any]:
-        """What to write for a packet of the other file."""
-        if self._encoder is not None:
-            try:
-                frames = packet.decode()
-            except self._error:  # a damage of some milliseconds
-                return []
-            for frame in frames:
-                frame.pts += round(shift / frame.time_base)
-            heard = (part for frame in frames for part in self._resampler.resample(frame))
-            return [encoded for part in heard for encoded in self._encoder.encode(part)]
-        offset = round(shift / packet.time_base)
-        packet.pts += offset
-        packet.dts = packet.pts if packet.dts is None else packet.dts + offset
-        packet.stream = self._stream
-        return [packet]
+        """What to write for a packet of the other file.
+
+        Args:
+            packet: of the track.
+            shift: seconds by which it is moved.
+        """
+        if self._encoder is None:
+            offset = round(shift / packet.time_base)
+            packet.pts += offset
+            packet.dts = packet.pts if packet.dts is None else packet.dts + offset
+            packet.stream = self._stream
+            return [packet]
+        try:
+            frames = packet.decode()
+        except self._error:  # a damage of some milliseconds
+            return []
+        if (
+            self._samples < 0 and frames
+        ):  # from there on samples are counted: packets' times are coarse
+            self._samples = max(0, round((packet.pts * packet.time_base + shift) * self._rate))
+        return [encoded for frame in frames for encoded in self._encoded(frame)]
+
+    def _encoded(self, frame: Any) -> list[Any]:
+        frame.pts = None
+        return self._encoded_parts(self._resampler.resample(frame))
+
+    def _encoded_parts(self, parts: Sequence[Any]) -> list[Any]:
+        packets = []
+        for part in parts:
+            part.pts, part.time_base = self._samples, self._time_base
+            self._samples += part.samples
+            packets += self._encoder.encode(part)
+        return packets
 
     def rest(self) -> list[Any]:
         """What is still to be written at the end."""
-        return list(self._encoder.encode(None)) if self._encoder is not None else []
+        if self._encoder is None or self._samples < 0:
+            return []
+        rest = self._encoded_parts(self._resampler.resample(None))
+        return [*rest, *self._encoder.encode(None)]
 
 
 def _palette_filter(av: Any, size: Size, time_base: Fraction) -> Any:

@@ -120,3 +120,23 @@ def test_a_tilted_face_is_tracked(predictor: Predictor) -> None:
     expected = upright @ turn[:, :2].T + turn[:, 2]
     eyes = np.linalg.norm(upright[36] - upright[45])
     assert np.linalg.norm(face.raw_keypoints - expected, axis=1).mean() < 0.08 * eyes
+
+
+def test_a_cut_to_another_face_gives_a_new_number_and_a_dark_frame_does_not(
+    predictor: Predictor,
+) -> None:
+    tracker, numbers = FaceTracker(predictor), []
+    for number in range(40):
+        picture = PICTURE if number < 23 else OTHER
+        shown = frame((picture, 100)) if number != 7 else np.zeros((260, 480, 3), np.uint8)
+        numbers.append([face.number for face in tracker(shown, number / 25)])
+    assert numbers[7] == []
+    assert all(found == [0] for found in (*numbers[:7], *numbers[8:23]))
+    assert all(found == [1] for found in numbers[25:])
+
+
+def test_a_fast_face_keeps_its_number(predictor: Predictor) -> None:
+    tracker = FaceTracker(predictor)
+    for number in range(8):
+        found = tracker(frame((PICTURE, 5 + 38 * number)), number / 5)
+        assert [face.number for face in found] == [0]

@@ -39,7 +39,7 @@ class CsvFace:
 def read_predictions_csv(
     path: str | Path, point_names: Sequence[str] | None = None
 ) -> Iterator[CsvFace]:
-    """Read the faces of a CSV file.
+    """Read the faces of photos in a CSV file; those in frames of videos are passed over.
 
     Args:
         path: the file.
@@ -47,7 +47,7 @@ def read_predictions_csv(
 
     Raises:
         DataError: a missing or broken file, a missing column, a number that is not finite, an empty
-            box, a frame of a video, or a missing point; names file and line.
+            box, or a missing point; only faces in frames of videos; names file and line.
     """
     path = Path(path)
     names = point_columns(point_names or ())
@@ -65,12 +65,20 @@ def read_predictions_csv(
             if missing:
                 listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
                 raise DataError(path, f"columns missing: {listed}", remedy, 1)
+            of_videos, given = 0, 0
             for row in reader:
+                if (row.get("frame") or "0").strip() != "0":
+                    of_videos = of_videos or reader.line_num
+                    continue
+                given += 1
                 try:
                     yield _face(row, names)
                 except ValueError as error:
                     line = reader.line_num
                     raise DataError(path, f"not a face: {error}", remedy, line) from error
+            if of_videos and not given:
+                problem = "all its faces belong to frames of videos"
+                raise DataError(path, problem, "give one with faces of photos", of_videos)
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -82,8 +90,6 @@ def _face(row: dict[str, str | None], names: list[str]) -> CsvFace:
     file = (row["file"] or "").strip()
     if not file:
         raise ValueError("no file is named")
-    if (row.get("frame") or "0").strip() != "0":
-        raise ValueError("it belongs to a frame of a video")
     check_boxes(numbers[None, :4])
     if not np.isfinite(numbers).all():
         raise ValueError("a point is missing, or not a number")

@@ -31,6 +31,8 @@ class DlibDetector(Detector):
     remedy = "+detector.upsample=2 finds smaller faces, detector=yunet more turned ones"
 
     def __init__(self, upsample: int = 1, threshold: float = 0.0, max_side: int = 1600) -> None:
+        if not isinstance(upsample, int) or not 0 <= upsample <= 4:
+            raise ConfigError(f"detector.upsample={upsample}: give a whole number from 0 to 4")
         try:
             import dlib
         except ImportError as error:

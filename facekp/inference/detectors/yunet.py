@@ -69,6 +69,8 @@ class YuNetDetector(Detector):
             raise ConfigError(f"detector.threshold={threshold}: give a number between 0 and 1")
         if not isinstance(max_side, int) or max_side < 32:
             raise ConfigError(f"detector.max_side={max_side}: give a whole number, at least 32")
+        if not isinstance(tiny, bool):
+            raise ConfigError(f"detector.tiny={tiny}: give true or false")
         self.threshold, self.max_side = threshold, max(max_side, 1280) if tiny else max_side
         self.remedy = "" if tiny else "detector.tiny=true finds smaller ones"
         self.model = _packaged_model() if model is None else Path(model)

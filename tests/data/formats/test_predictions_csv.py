@@ -19,7 +19,7 @@ from facekp.tasks.known_faces import read_annotations
         ("file,left,top,right,bottom\na.jpg,5,2,3,4\n", r"b\.csv:2: not a face"),
         ("file,left,top,right,bottom\na.jpg,-1e12,2,1e12,4\n", r"b\.csv:2: not a face"),
         ("file,left,top,right,bottom\n ,1,2,3,4\n", r"b\.csv:2: .* no file is named"),
-        ("file,frame,left,top,right,bottom\na.mp4,3,1,2,3,4\n", r"b\.csv:2: .* frame of a video"),
+        ("file,frame,left,top,right,bottom\na.mp4,3,1,2,3,4\n", r"b\.csv:2: .* frames of videos"),
         (
             "file,left,top,right,bottom,box_source\na.jpg,1,2,3,4,dlib\nb.jpg,1,2,3,4,image\n",
             r"b\.csv: boxes of several sources in one file \(dlib, image\)",
