@@ -4,8 +4,8 @@
 
 The neighbour multiplies matrices with torch on all cores, as another training does. Each row is
 measured alone and beside it, in processes of their own; with two jobs on the same cores, twice the
-time is fair. `--spin` sets how often a waiting thread of the training looks for work
-(`GOMP_SPINCOUNT`) in place of what `train.py` chooses.
+time is fair. `--spin` sets how often a waiting thread looks for work (`GOMP_SPINCOUNT`) in place of
+what facekp chooses.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from facekp.cli.resume import expand_resume
 from facekp.core.errors import ConfigError
@@ -41,3 +42,18 @@ def test_resume_repeats_what_a_run_was_started_with(tmp_path: Path) -> None:
     (tmp_path / "multirun.yaml").unlink()
     with pytest.raises(ConfigError, match="not the folder of a run"):
         expand_resume([f"resume={tmp_path}"])
+
+
+@pytest.mark.parametrize("name", ["it's", "a=b,c", "$x{1}[2]", "照片 (1)", "ends\\"])
+def test_a_run_in_a_folder_of_any_name_is_resumed(tmp_path: Path, name: str) -> None:
+    hydra = tmp_path / name / ".hydra"
+    hydra.mkdir(parents=True)
+    (hydra / "overrides.yaml").write_text("- seed=3\n")
+    (hydra.parent / "checkpoints").mkdir()
+    (hydra.parent / "checkpoints/last.ckpt").touch()
+    overrides = OverridesParser.create().parse_overrides(
+        expand_resume([f"resume={tmp_path / name}"])
+    )
+    values = {override.key_or_group: override.value() for override in overrides}
+    assert values["hydra.run.dir"] == str(tmp_path / name)
+    assert values["ckpt_path"] == str(tmp_path / name / "checkpoints/last.ckpt")

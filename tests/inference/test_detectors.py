@@ -85,6 +85,7 @@ def test_tiny_faces_are_found_on_request() -> None:
     [
         (dict(threshold=2), "threshold=2"),
         (dict(max_side="large"), "max_side=large"),
+        (dict(tiny="off"), "tiny=off"),
         (dict(model="nowhere.onnx"), "nowhere.onnx: No such file"),
         (dict(model=__file__), "SHA-256 differs"),
     ],

@@ -110,3 +110,21 @@ def test_audio_of_the_same_span_comes_between_the_frames(tmp_path: Path) -> None
     times = [float(packet.pts * packet.time_base) for packet in packets]
     assert 0.4 <= min(times) < 0.5
     assert 0.7 < max(times) < 0.8
+
+
+def test_names_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("a.mp4"), [0, 0.04, 0.08]).rename("12:30.mp4")
+    with VideoReader("12:30.mp4") as video:
+        assert len(list(video)) == 3
+    Path("list.mp4").write_text("ffconcat version 1.0\nfile 12:30.mp4\n")
+    with pytest.raises(DataError, match=r"list\.mp4: (a list of other files|not a video)"):
+        VideoReader("list.mp4")
+
+
+def test_times_never_run_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", [0, 0.04, 0.08, 0.12])
+    with VideoReader(path) as video:
+        video._last = 5.0  # as if a recording had been joined to another one
+        times = [frame.seconds for frame in video]
+    assert (np.diff([5.0, *times]) > 0.03).all()

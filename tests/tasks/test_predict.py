@@ -289,3 +289,67 @@ def test_a_video_without_faces_says_which_frames(
     assert "no face in 4 of 4 frames (1, 3, 5, 7)" in capsys.readouterr().out
     with pytest.raises(FacekpError, match="no frame between start and end"):
         predict(predictor, source, None, str(tmp_path / "out"), None, Options(start=9))
+
+
+def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
+    with VideoWriter(tmp_path / "b.mp4", (64, 64), 25) as video:
+        video.write(np.zeros((64, 64, 3), np.uint8))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    predict(Predictor.load(), str(tmp_path), None, str(tmp_path), None, Options(smoothing="off"))
+    assert {path: path.read_bytes() for path in before} == before
+    assert {"a_2.jpg", "b_2.mp4"} <= {path.name for path in tmp_path.iterdir()}
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert "raw_x0" not in table
+
+
+def test_photos_of_a_table_with_videos_are_boxes_again(tmp_path: Path) -> None:
+    Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
+    (tmp_path / "b.csv").write_text(
+        "file,frame,left,top,right,bottom\nb.mp4,3,1,2,3,4\na.jpg,0,50,60,200,220\n"
+    )
+    predict(Predictor.load(), str(tmp_path / "a.jpg"), str(tmp_path / "b.csv"), str(tmp_path / "o"))
+    table = pd.read_csv(tmp_path / "o/predictions.csv")
+    assert table[["left", "bottom"]].to_numpy().tolist() == [[50, 220]]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate", "layout", "kept"),
+    [
+        (".avi", "pcm_s16le", 16000, "stereo", "aac"),
+        (".mkv", "flac", 96000, "mono", "aac"),
+        (".mov", "pcm_s16le", 12345, "mono", "aac"),
+        (".mkv", "mp3", 44100, "stereo", "mp3float"),
+    ],
+)
+def test_sound_of_every_kind_is_kept(
+    tmp_path: Path, suffix: str, codec: str, rate: int, layout: str, kept: str
+) -> None:
+    av = pytest.importorskip("av")
+    source = tmp_path / f"a{suffix}"
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        sound = file.add_stream(codec, rate=rate, layout=layout)
+        for _ in range(25):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            file.mux(stream.encode(picture))
+        channels = 1 if layout == "mono" else 2
+        wave = (8000 * np.sin(np.arange(rate * channels) / 20)).astype(np.int16)[None]
+        tone = av.AudioFrame.from_ndarray(wave, format="s16", layout=layout)
+        tone.sample_rate = rate
+        resampler = av.AudioResampler(sound.format, layout, rate)
+        for part in [*resampler.resample(tone), *resampler.resample(None)]:
+            fifo = av.AudioFifo()
+            fifo.write(part)
+            while (piece := fifo.read(1152, partial=True)) is not None:
+                file.mux(sound.encode(piece))
+        file.mux([*stream.encode(None), *sound.encode(None)])
+    predict(Predictor.load(), str(source), None, str(tmp_path / "out"))
+    with av.open(str(tmp_path / "out/a.mp4")) as drawn:
+        (track,) = drawn.streams.audio
+        assert track.codec_context.name == kept
+        samples = sum(frame.samples for frame in drawn.decode(audio=0))
+    assert samples / track.codec_context.sample_rate == pytest.approx(1.0, abs=0.1)
