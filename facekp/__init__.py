@@ -37,9 +37,8 @@ __all__ = [
 # albumentations asks the network for its newest version on import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-# A thread of torch that waits for the others soon gives its core away: beside another job the others
-# may have to wait for that core. libgomp reads it as torch is imported; `python -m benchmarks.busy`
-# measures it.
+# A thread of torch that waits for the others soon gives its core away: beside another job they may
+# have to wait for that core. libgomp reads it as torch is imported; `benchmarks.busy` measures it.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
