@@ -7,6 +7,7 @@ import logging
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,6 +89,7 @@ def export(
     model = onnx.load(path)
     if weights == "float16":
         halve_weights(model, network)
+    _remove_traces(model)
     entry = model.metadata_props.add()
     entry.key, entry.value = DESCRIPTION_KEY, json.dumps(description.to_dict())
     onnx.save(model, path)
@@ -105,6 +107,14 @@ def export(
         )
     print(f"{size}, at most {difference:.1e} from the network")
     return path
+
+
+def _remove_traces(model: Any) -> None:
+    """Remove what the exporter records of its own source, with paths of this machine."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def _validation_nme(path: str | Path, data: FaceDataModule) -> float:
