@@ -1,4 +1,4 @@
-"""Start-up time: to the first training step, to the help, to the message about a typing error.
+"""Start-up time: to the first training step, a photo's points, the help, a typing error's message.
 
     python -m benchmarks.start [--times 5]
 
@@ -21,8 +21,10 @@ from rich.progress import track
 from benchmarks.common import data_source, run_python, show
 
 FIRST_STEP = "+callbacks.exit._target_=benchmarks.start.ExitAfterStep"
+PHOTO = "docs/astronaut.webp"
 STARTS = {
     "train.py, to the first step": ("train.py", "experiment=part1", FIRST_STEP),
+    "predict.py, one photo to its points on the disk": ("predict.py", PHOTO),
     "predict.py, to a missing ckpt_path": ("predict.py", "ckpt_path=missing.ckpt"),
     "train.py --help": ("train.py", "--help"),
     "train.py, unknown override": ("train.py", "trainer.epochs=3"),
@@ -61,6 +63,7 @@ def start(*arguments: str) -> float:
     """Seconds that a Python process takes with these arguments."""
     with tempfile.TemporaryDirectory() as folder:
         more = [f"hydra.run.dir={folder}", *data_source()] if FIRST_STEP in arguments else []
+        more += [f"output={folder}"] if PHOTO in arguments else []
         begin = perf_counter()
         run_python(*arguments, *more, refused=arguments in REFUSED)
         return perf_counter() - begin

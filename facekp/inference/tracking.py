@@ -82,6 +82,8 @@ class _Track:
     smooth: OneEuroFilter | None
     steady: OneEuroFilter = field(default_factory=lambda: OneEuroFilter(*STEADY))
     points: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    to_mean: np.ndarray = field(default_factory=lambda: np.empty((2, 3)))
+    """Transform from the photo to the mean shape."""
     patch: np.ndarray | None = None
     """The face upright and small, from a frame in which it was apart from others."""
     place: np.ndarray = field(default_factory=lambda: np.full(4, np.nan))
@@ -175,6 +177,7 @@ class FaceTracker:
     def _move(self, track: _Track, points: np.ndarray, size: tuple[int, int]) -> None:
         track.points, track.box_before = points, track.box
         _, (to_mean,) = procrustes_align(points[None], self._mean)
+        track.to_mean = to_mean
         aligned = transform_points(to_mean, points)
         residual = float(np.sqrt(((aligned - self._mean) ** 2).sum(axis=1).mean()))
         angle = float(-np.degrees(np.arctan2(to_mean[1, 0], to_mean[0, 0])))
@@ -309,9 +312,7 @@ class FaceTracker:
 
     def _patch(self, image: np.ndarray, track: _Track) -> np.ndarray:
         """The face upright, in colour, as (24, 24, 3) float32."""
-        _, (to_mean,) = procrustes_align(track.points[None], self._mean)
-        scale = _PATCH / self.predictor.crop.box_scale
-        to_patch = to_mean * scale
+        to_patch = track.to_mean * (_PATCH / self.predictor.crop.box_scale)
         to_patch[:, 2] += _PATCH / 2
         size = (_PATCH, _PATCH)
         return cv2.warpAffine(image, to_patch, size, flags=cv2.INTER_LINEAR).astype(np.float32)
