@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facekp.core.geometry import Size, crop_transform, expand_box
-from facekp.core.image import downscale, downscale_factor
+from facekp.core.image import downscale, downscale_factor, warp
 
 CONTEXT = 1.6
 """Side of the region kept around an expanded box, in box sides; augmentation moves within it."""
@@ -39,6 +39,11 @@ class Crop:
     def transform(self, bbox: np.ndarray) -> np.ndarray:
         """Transform (2, 3) from the photo to the network's input for a face box (4,)."""
         return crop_transform(self.expand(bbox), self.size)
+
+    def cut(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """The network's input (C, H, W) uint8 of an image, by a transform (2, 3) to it."""
+        pixels = warp(image, matrix, self.size, self.channels)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def crop_with_context(image: np.ndarray, box: np.ndarray, matrix: np.ndarray) -> PartOfImage:

@@ -95,6 +95,10 @@ class _Track:
     """Lost, and not found by the detector: not shown until it is found again, or ends."""
     box_before: np.ndarray = field(default_factory=lambda: np.empty(0))
 
+    def forget_place(self) -> None:
+        """Let the next box neither be compared with this one nor be drawn to it."""
+        self.place, self.steady = np.full(4, np.nan), OneEuroFilter(*STEADY)
+
 
 class FaceTracker:
     """Finds the faces of a video's frames, one after another, and keeps their numbers.
@@ -176,9 +180,8 @@ class FaceTracker:
 
     def _move(self, track: _Track, points: np.ndarray, size: tuple[int, int]) -> None:
         track.points, track.box_before = points, track.box
-        _, (to_mean,) = procrustes_align(points[None], self._mean)
+        (aligned,), (to_mean,) = procrustes_align(points[None], self._mean)
         track.to_mean = to_mean
-        aligned = transform_points(to_mean, points)
         residual = float(np.sqrt(((aligned - self._mean) ** 2).sum(axis=1).mean()))
         angle = float(-np.degrees(np.arctan2(to_mean[1, 0], to_mean[0, 0])))
         if abs(angle) <= (STAYS_TILTED if track.angle else UPRIGHT_WITHIN):
@@ -240,7 +243,7 @@ class FaceTracker:
             track.lost = False
             if track.hidden:  # it is waited for where it was
                 track.box, track.step = track.box_before, np.zeros(2)
-                track.place, track.steady = np.full(4, np.nan), OneEuroFilter(*STEADY)
+                track.forget_place()
         self._tracks = [track for track in self._tracks if track.misses < MAX_MISSES]
         self._begin(image, found, [at for at in range(len(boxes)) if at not in taken], boxes)
         self._until_detection = self.detect_every - 1
@@ -252,7 +255,8 @@ class FaceTracker:
     def _reframe(self, image: np.ndarray, track: _Track, box: np.ndarray, angle: float) -> None:
         """Find a track's points again, in a detected box (4,)."""
         lost, before = track.lost, track.box_before
-        track.angle, track.place, track.steady = angle, np.full(4, np.nan), OneEuroFilter(*STEADY)
+        track.angle = angle
+        track.forget_place()
         (points,) = self.predictor.predict_tilted([(image, box, angle)])
         self._move(track, points, image.shape[:2])
         track.step = ((box[:2] + box[2:]) - (before[:2] + before[2:])) / 2

@@ -17,7 +17,6 @@ from facekp.core.geometry import (
     rotate_affine,
     transform_points,
 )
-from facekp.core.image import warp
 
 ROTATIONS = (0.0, 8.0, -8.0, 16.0, -16.0)
 """Degrees by which the crops of the second to sixth pass are rotated."""
@@ -101,7 +100,6 @@ def _predict_pass(
     crops = []
     for (part, to_part), transform in zip(parts, transforms, strict=True):
         to_crop = compose_affine(transform, invert_affine(to_part))
-        pixels = warp(part, to_crop, crop.size, crop.channels)
-        crops.append(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+        crops.append(crop.cut(part, to_crop))
     points = denormalize_points(network(np.stack(crops)).astype(float), crop.size)
     return transform_points(invert_affine(transforms), points)

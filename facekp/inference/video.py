@@ -91,8 +91,8 @@ class VideoReader:
         self.damaged = 0
         """Packets that could not be decoded."""
         self.frames_read = 0
-        self._last, self._restart, self._quarters = -math.inf, 0.0, 0
         """Frames that were decoded or passed over."""
+        self._last, self._restart, self._quarters = -math.inf, 0.0, 0
 
     @property
     def rate(self) -> Fraction:
@@ -132,7 +132,7 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames in order; what follows a damage is read as far as it can be."""
-        return (item for item in self.with_audio(False) if isinstance(item, Frame))
+        return self.with_audio(False)
 
     def with_audio(self, audio: bool = True) -> Iterator[Any]:
         """The frames, and between them the packets of the audio tracks in the same span."""

@@ -123,7 +123,7 @@ def _validation_nme(path: str | Path, data: FaceDataModule) -> float:
     records = [record for record in data.splits["val"] if record.keypoints is not None]
     shown = with_progress(records, len(records), "validation faces")
     found = np.stack(predictor.predict_boxes((r.load(3), r.bbox) for r in shown))
-    errors = face_errors(records, found, predictor.points, predictor.scheme, 0.08)
+    errors = face_errors(records, found, predictor.points, predictor.scheme)
     return 100 * float(errors[nme_column(errors)].mean())
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from torch import nn
 
 from facekp.core.crop import Crop
-from facekp.core.image import warp
 from facekp.core.progress import with_progress
 from facekp.data.records import FaceRecord
 
@@ -89,7 +88,7 @@ def quantize(path: Path, records: Sequence[FaceRecord], crop: Crop) -> None:
 
     chosen = np.linspace(0, len(records) - 1, min(CALIBRATION_FACES, len(records))).astype(int)
     shown = with_progress([records[at] for at in chosen], len(chosen), "calibration faces")
-    crops = [_crop(record, crop) for record in shown]
+    crops = [crop.cut(r.load(crop.channels), crop.transform(r.bbox)) for r in shown]
     batches = iter(range(0, len(crops), _BATCH))
 
     class Faces(CalibrationDataReader):
@@ -113,8 +112,3 @@ def quantize(path: Path, records: Sequence[FaceRecord], crop: Crop) -> None:
         )
     finally:
         logging.getLogger().setLevel(level)
-
-
-def _crop(record: FaceRecord, crop: Crop) -> np.ndarray:
-    pixels = warp(record.load(crop.channels), crop.transform(record.bbox), crop.size, crop.channels)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

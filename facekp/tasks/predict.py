@@ -15,6 +15,8 @@ from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import ConfigError, DataError, FacekpError
 from facekp.core.image import count_pages, read_image
 from facekp.core.progress import with_progress
+from facekp.data.formats.base import WritableFormat
+from facekp.data.formats.recognition import writable_format
 from facekp.inference.annotations import FaceAnnotations
 from facekp.inference.faces import Face, Faces
 from facekp.inference.predictor import Predictor
@@ -100,10 +102,7 @@ def predict(
             not be read.
     """
     options = options or Options()
-    if format:
-        from facekp.data.formats.recognition import writable_format  # takes a moment
-
-        writable_format(format)
+    annotation_format = writable_format(format) if format else None
     annotations = read_annotations(boxes) if boxes else None
     files = find_inputs(input)
     has_video = any(file.suffix.lower() in VIDEO_SUFFIXES for file in files)
@@ -122,29 +121,30 @@ def predict(
         table.writerow([*COLUMNS, *columns, *(f"raw_{name}" for name in columns if with_raw)])
         for image in run.images(files):
             total += len(image.faces)
-            if not image.frame and format:
+            if not image.frame and annotation_format is not None:
                 of_photos += [(image.file, face) for face in image.faces]
             table.writerows(image.rows(with_raw))
     if annotations is not None and (unused := annotations.unused_files()):
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
-    if format:
-        _write_annotations(run.folder, format, of_photos, predictor)
+    if annotation_format is not None:
+        _write_annotations(run.folder, annotation_format, of_photos, predictor)
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
 
 
 def _write_annotations(
-    folder: Path, name: str, faces: Sequence[tuple[Path, Face]], predictor: Predictor
+    folder: Path,
+    annotation_format: WritableFormat,
+    faces: Sequence[tuple[Path, Face]],
+    predictor: Predictor,
 ) -> None:
     """Write the faces of photos as annotations in a format."""
     from facekp.core.files import atomic_write_text
-    from facekp.data.formats.recognition import writable_format
     from facekp.data.records import FaceRecord
     from facekp.data.writing import write_annotations
 
-    annotation_format = writable_format(name)
     scheme = predictor.scheme.subset(predictor.points)
     records = [
         FaceRecord(
@@ -163,7 +163,7 @@ def _write_annotations(
     scores = [face.score for _, face in faces]
     root = write_annotations(annotation_format, target, records, scheme, scores=scores)
     atomic_write_text(folder / "landmarks.yaml", scheme.to_yaml())
-    images = "" if name == "pts" else f" dataset.images={root}"
+    images = "" if annotation_format.name == "pts" else f" dataset.images={root}"
     print(f"{len(records)} faces of photos as annotations: dataset.train={target}{images}")
 
 
