@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from facekp.core.errors import DataError
 from facekp.data.formats.base import ReadOptions
 from facekp.data.formats.dlib_xml import read_dlib_xml
-from facekp.data.formats.predictions_csv import read_predictions_csv
+from facekp.data.formats.predictions_csv import CsvFace, read_predictions_csv
 from facekp.data.formats.recognition import read_annotation_file
 from facekp.inference.annotations import FaceAnnotations, KnownFace
 from facekp.inference.detectors import DlibDetector
@@ -22,7 +20,7 @@ def read_annotations(path: str, point_names: Sequence[str] | None = None) -> Fac
     Args:
         path: dlib XML, which counts pixels as stored, or a CSV such as `predictions.csv` or COCO
             keypoints, whose numbers refer to the upright photo.
-        point_names: of the points that each face must have; None reads only the boxes.
+        point_names: of the points that the file must have; None reads only the boxes.
 
     Raises:
         DataError: see `read_dlib_xml` and `read_predictions_csv`; boxes of several sources.
@@ -36,13 +34,16 @@ def read_annotations(path: str, point_names: Sequence[str] | None = None) -> Fac
         faces_of_file = _named_faces(path, point_names)
         return FaceAnnotations(path, faces_of_file, DlibDetector.name, not upright)
     faces = list(read_predictions_csv(path, point_names))
-    sources = {face.box_source or DlibDetector.name for face in faces}
+    sources = {face.box_source or DlibDetector.name for face in faces if face.bbox is not None}
     if len(sources) > 1:
         problem = f"boxes of several sources in one file ({', '.join(sorted(sources))})"
         raise DataError(path, problem, "split the file by its column box_source")
     source = sources.pop() if sources else DlibDetector.name
-    entries = ((face.file, (face.bbox, face.keypoints)) for face in faces)
-    return FaceAnnotations(path, entries, source, False)
+    return FaceAnnotations(path, ((face.file, _known(face)) for face in faces), source, False)
+
+
+def _known(face: CsvFace) -> KnownFace | None:
+    return None if face.bbox is None else (face.bbox, face.keypoints)
 
 
 def _named_faces(path: str, names: Sequence[str] | None) -> Iterator[tuple[str, KnownFace]]:
@@ -57,8 +58,6 @@ def _named_faces(path: str, names: Sequence[str] | None) -> Iterator[tuple[str, 
         points = face.keypoints[columns]
         if face.bbox is None:
             raise face.error(f"{face.image}: a face without a box", "add it, or remove the face")
-        if np.isnan(points).any():
-            raise face.error(f"{face.image}: a face lacks points", "add them, or remove the face")
         yield str(face.image), (face.bbox, points)
 
 

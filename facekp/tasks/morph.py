@@ -255,6 +255,9 @@ def _photos_with_faces(
             continue
         if points is None:
             print(f"skipped: {file}: no face found")
+        elif np.isnan(points).any():
+            names = [scheme.point_names[at] for at in np.flatnonzero(np.isnan(points).any(axis=1))]
+            print(f"skipped: {file}: points missing: {', '.join(names[:5])}")
         elif not _can_be_aligned(points, scheme):
             print(f"skipped: {file}: its points lie at one place")
         else:
@@ -290,7 +293,7 @@ def _annotated(points: str, scheme: LandmarkScheme, face: str) -> FindPoints:
         boxes, shapes = annotations.boxes_for(file), annotations.points_for(file)
         if boxes is None or shapes is None:
             raise DataError(points, f"{file} is not in it", "add its points, or omit the photo")
-        return shapes[FACES[face](boxes, image.shape[:2])]
+        return shapes[FACES[face](boxes, image.shape[:2])] if len(boxes) else None
 
     return find
 

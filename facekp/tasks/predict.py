@@ -15,7 +15,6 @@ from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import ConfigError, DataError, FacekpError
 from facekp.core.image import count_pages, read_image
 from facekp.core.progress import with_progress
-from facekp.data.formats.base import WritableFormat
 from facekp.data.formats.recognition import writable_format
 from facekp.inference.annotations import FaceAnnotations
 from facekp.inference.faces import Face, Faces
@@ -128,43 +127,28 @@ def predict(
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
     if annotation_format is not None:
-        _write_annotations(run.folder, annotation_format, of_photos, predictor)
+        from facekp.data.records import FaceRecord
+        from facekp.tasks.written_annotations import write_face_annotations
+
+        records = [
+            FaceRecord(
+                image=file,
+                bbox=face.bbox,
+                keypoints=face.keypoints,
+                name=str(file),
+                group=str(file),
+                subset="",
+                origin=(file, None),
+                upright=True,
+            )
+            for file, face in of_photos
+        ]
+        scores = [face.score for _, face in of_photos]
+        scheme = predictor.scheme.subset(predictor.points)
+        write_face_annotations(run.folder, annotation_format, records, scores, scheme)
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
-
-
-def _write_annotations(
-    folder: Path,
-    annotation_format: WritableFormat,
-    faces: Sequence[tuple[Path, Face]],
-    predictor: Predictor,
-) -> None:
-    """Write the faces of photos as annotations in a format."""
-    from facekp.core.files import atomic_write_text
-    from facekp.data.records import FaceRecord
-    from facekp.data.writing import write_annotations
-
-    scheme = predictor.scheme.subset(predictor.points)
-    records = [
-        FaceRecord(
-            image=file,
-            bbox=face.bbox,
-            keypoints=face.keypoints,
-            name=str(file),
-            group=str(file),
-            subset="",
-            origin=(file, None),
-            upright=True,
-        )
-        for file, face in faces
-    ]
-    target = folder / f"annotations{annotation_format.suffix}"
-    scores = [face.score for _, face in faces]
-    root = write_annotations(annotation_format, target, records, scheme, scores=scores)
-    atomic_write_text(folder / "landmarks.yaml", scheme.to_yaml())
-    images = "" if annotation_format.name == "pts" else f" dataset.images={root}"
-    print(f"{len(records)} faces of photos as annotations: dataset.train={target}{images}")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo),
 perhaps `box_source` (`box_kind` in older files), `frame` (0 for a photo), and for points
-`NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names.
+`NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names. The cells of a missing point are
+empty; a photo without faces has one row with neither box nor points.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ class CsvFace:
 
     Args:
         file: path of the photo as written in the file.
-        bbox: (4,) `xyxy` in pixels of the upright photo.
-        keypoints: (K, 2) in the same pixels; (0, 2) if no points were asked for.
+        bbox: (4,) `xyxy` in pixels of the upright photo; None of a photo without faces.
+        keypoints: (K, 2) in the same pixels, nan for missing ones; (0, 2) if no points were asked
+            for.
         box_source: what the box is, see `Detector.name`; empty if the file does not say.
     """
 
     file: str
-    bbox: np.ndarray
+    bbox: np.ndarray | None
     keypoints: np.ndarray
     box_source: str
 
@@ -43,11 +45,12 @@ def read_predictions_csv(
 
     Args:
         path: the file.
-        point_names: of the points that each face must have; None reads only the boxes.
+        point_names: of the points that the file must have; None reads only the boxes.
 
     Raises:
         DataError: a missing or broken file, a missing column, a number that is not finite, an empty
-            box, or a missing point; only faces in frames of videos; names file and line.
+            box, or a point with only one of x and y; only faces in frames of videos; names file
+            and line.
     """
     path = Path(path)
     names = point_columns(point_names or ())
@@ -55,7 +58,7 @@ def read_predictions_csv(
     remedy = f"give a CSV with the columns file, {', '.join(BOX_COLUMNS)}{points}; task=convert "
     remedy += "format=csv adds boxes to annotations"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
             reader = csv.DictReader(stream, skipinitialspace=True)
             header = reader.fieldnames or ()
             numbered = point_columns(map(str, range(len(names) // 2)))
@@ -86,12 +89,16 @@ def read_predictions_csv(
 
 
 def _face(row: dict[str, str | None], names: list[str]) -> CsvFace:
-    numbers = np.array([float(row[name] or "nan") for name in (*BOX_COLUMNS, *names)])
+    cells = [(row[name] or "").strip() for name in (*BOX_COLUMNS, *names)]
+    numbers = np.array([float(cell or "nan") for cell in cells])
     file = (row["file"] or "").strip()
     if not file:
         raise ValueError("no file is named")
-    check_boxes(numbers[None, :4])
-    if not np.isfinite(numbers).all():
-        raise ValueError("a point is missing, or not a number")
     source = (row.get("box_source") or row.get("box_kind") or "").strip()
+    if not any(cells):
+        return CsvFace(file, None, np.empty((0, 2)), source)
+    check_boxes(numbers[None, :4])
+    missing = np.array([not cell for cell in cells])
+    if (missing[4::2] != missing[5::2]).any() or not np.isfinite(numbers[~missing]).all():
+        raise ValueError("a point has only one of x and y, or is not a number")
     return CsvFace(file, numbers[:4], numbers[4:].reshape(-1, 2), source)

@@ -1,0 +1,326 @@
+"""Correcting boxes and points of photos by hand, on a page in the browser."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facekp.core.errors import ConfigError
+from facekp.core.files import atomic_write_text
+from facekp.core.image import read_image
+from facekp.core.landmarks import LandmarkScheme, bundled_schemes
+from facekp.data.formats.corrected_csv import CorrectedPhoto, is_corrected_csv
+from facekp.data.formats.recognition import writable_format
+from facekp.data.records import FaceRecord
+from facekp.inference.faces import Face
+from facekp.inference.predictor import Predictor
+from facekp.tasks.common import output_folder
+from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
+from facekp.tasks.morph import MorphSettings, morph
+from facekp.tasks.starting_points import StartingPoints, photos_of_records
+from facekp.tasks.web_page import PageSettings, require_web, serve
+from facekp.tasks.written_annotations import write_face_annotations
+from facekp.visualization.overlay import draw_faces, save_image
+
+if TYPE_CHECKING:
+    from facekp.data.datamodule import FaceDataModule
+    from facekp.web.session import AnnotationSession, PhotoState
+
+FILE = "corrected.csv"
+FORMATS = ("coco", "csv", "dlib", "pts")
+MORPHS = ("morph", "midway", "mean")
+RELATIVE_SHAPES = 1000
+"""Faces whose mean shape a drawn box gets if the network has other points."""
+
+
+def annotate(
+    predictor: Predictor,
+    input: str | Sequence[str] | None,  # noqa: A002  # the command line's name
+    dataset: FaceDataModule | None,
+    points: str | None,
+    format: str | None,  # noqa: A002  # the same
+    output: str,
+    page: PageSettings,
+) -> Path:
+    """Serve a page on which a person corrects boxes and points, until it is ended.
+
+    Every change is saved at once, atomically, in `corrected.csv`: `predictions.csv` with a few
+    more columns (see `facekp.data.formats.corrected_csv`), which `boxes=`, `points=` and
+    `dataset=annotations` read. It holds the photos that were looked through, and all those that
+    `points` or `dataset` brought.
+
+    Args:
+        predictor: finds faces and fits points.
+        input: photo, folder, glob, or a list of these.
+        dataset: a data set in place of photos.
+        points: what was saved, to go on with: a `corrected.csv` is edited in place, and made if it
+            is missing; other annotations are where the work starts.
+        format: of annotations that are also written at the end, one of `FORMATS`.
+        output: folder of the files.
+        page: how it is served.
+
+    Returns:
+        The file.
+
+    Raises:
+        FacekpError: a setting or a file that cannot be used.
+    """
+    require_web()
+    from facekp.web.annotate import annotation_application
+    from facekp.web.server import Pages
+
+    if format is not None:
+        writable_format(format)
+    session = open_session(predictor, input, dataset, points, output)
+    folder = output_folder(output)
+    products = Products(session, folder)
+    pages = Pages()
+    app = annotation_application(
+        session, pages, products.names, products.make, lambda: train_command(session, folder)
+    )
+    print(f"{len(session.photos)} photos; changes are saved at once in {session.path}")
+    session.start_analysis()
+    try:
+        serve(app, pages, page, folder)
+    finally:
+        session.end()
+    print(f"{session.edited_count} of {len(session.photos)} photos corrected")
+    if session.path.exists():
+        if format is not None:
+            products.make(format, ())
+        print(f"go on with: {_go_on(session, input)}")
+    return session.path
+
+
+def open_session(
+    predictor: Predictor,
+    input: str | Sequence[str] | None,  # noqa: A002
+    dataset: FaceDataModule | None,
+    points: str | None,
+    output: str,
+) -> AnnotationSession:
+    """The photos with their faces as far as they are known; see `annotate`.
+
+    Raises:
+        FacekpError: a setting or a file that cannot be used.
+    """
+    from facekp.web.session import AnnotationSession, matching_points
+
+    if dataset is not None and input:
+        raise ConfigError("input= and dataset= are both given: choose one")
+    scheme = predictor.scheme.subset(predictor.points)
+    box_source = predictor.description.box_source
+    known: dict[Path, CorrectedPhoto] = {}
+    if dataset is not None:
+        dataset.prepare_data()
+        dataset.read()
+        print(dataset.summary())
+        scheme, box_source = dataset.scheme, dataset.box_source
+        known = photos_of_records(dataset.splits, scheme.count)
+        files = list(known)
+    else:
+        files = _photos(input)
+    fits = matching_points(predictor.point_names, scheme.point_names) is not None
+    path, starts = Path(output) / FILE, None
+    if points is not None:
+        start = Path(points)
+        if start.exists() or start.suffix.lower() != ".csv":
+            prior = predictor.description.box_prior if fits else None
+            starts = StartingPoints(start, scheme, prior)
+        if not start.exists() or is_corrected_csv(start):
+            path = start
+    states, others = _states(files, known, starts)
+    if starts is not None and not any(state.saved for state in states):
+        raise ConfigError(f"points={points}: none of the {len(files)} photos is in it")
+    in_place = starts is not None and starts.path == path
+    shape = None if fits else _mean_shape(known)
+    return AnnotationSession(
+        states, scheme, predictor, path, box_source, others if in_place else (), shape
+    )
+
+
+def _photos(input: str | Sequence[str] | None) -> list[Path]:  # noqa: A002
+    found = find_inputs(input)
+    videos = [file for file in found if file.suffix.lower() in VIDEO_SUFFIXES]
+    for video in videos:
+        print(f"skipped: {video}: a video; only photos can be annotated")
+    photos = [file for file in found if file not in videos]
+    if not photos:
+        raise ConfigError(f"input={input}: no photo there")
+    return photos
+
+
+def _states(
+    files: Sequence[Path], known: dict[Path, CorrectedPhoto], starts: StartingPoints | None
+) -> tuple[list[PhotoState], list[CorrectedPhoto]]:
+    """States of the photos, and the photos of the file that are not among them."""
+    from facekp.web.session import PhotoState
+
+    states = []
+    for file in files:
+        entry = known.get(file)
+        found = starts.find(file) if starts is not None else None
+        if found is not None and entry is not None:
+            found = CorrectedPhoto(found.file, found.faces, found.edited, entry.split, entry.group)
+        entry = found or entry
+        states.append(PhotoState(file, str(file)) if entry is None else PhotoState.of(file, entry))
+    return states, starts.others() if starts is not None else []
+
+
+def _mean_shape(known: dict[Path, CorrectedPhoto]) -> np.ndarray | None:
+    """Mean (K, 2) of faces' points relative to their boxes; None without faces."""
+    faces = [face for photo in known.values() for face in photo.faces][:RELATIVE_SHAPES]
+    if not faces:
+        return None
+    relative = [
+        (face.keypoints - face.bbox[:2]) / (face.bbox[2:] - face.bbox[:2]) for face in faces
+    ]
+    return np.nanmedian(relative, axis=0)
+
+
+def train_command(session: AnnotationSession, folder: Path) -> str:
+    """The command that trains on a session's file.
+
+    Args:
+        session: with photos that were looked through.
+        folder: gets the landmark scheme, if it is not a bundled one.
+    """
+    scheme = session.scheme
+    landmarks = scheme.name
+    if bundled_schemes().get(landmarks) != scheme:
+        file = folder / "landmarks.yaml"
+        if not file.exists():
+            atomic_write_text(file, scheme.to_yaml())
+        landmarks = str(file)
+    root = os.path.commonpath([photo.file.absolute().parent for photo in session.photos])
+    settings = {
+        "dataset": "annotations",
+        "dataset.train": session.path,
+        "dataset.images": os.path.relpath(root) if Path(root).is_relative_to(Path.cwd()) else root,
+        "dataset.landmarks": landmarks,
+        "init_from": "ibug68",
+    }
+    return " ".join(
+        ["python train.py", *(shlex.quote(f"{name}={value}") for name, value in settings.items())]
+    )
+
+
+def _go_on(session: AnnotationSession, input: str | Sequence[str] | None) -> str:  # noqa: A002
+    """The command that continues a session."""
+    source = "dataset=..." if input is None else ""
+    named = [input] if isinstance(input, str) else list(input or ())
+    words = [*named, *([source] if source else []), f"points={session.path}"]
+    return "python predict.py task=annotate " + " ".join(map(shlex.quote, words))
+
+
+class Products:
+    """Pictures, videos and annotations of what was corrected so far."""
+
+    def __init__(self, session: AnnotationSession, folder: Path) -> None:
+        self._session, self._folder = session, folder
+        self._makers: dict[str, Callable[[Sequence[int]], Path]] = {"drawn": self._drawn}
+        predictor = session.predictor
+        whole = predictor.description.covers_scheme
+        if whole and predictor.scheme.point_names == session.scheme.point_names:
+            self._makers |= {name: self._morph(name) for name in MORPHS}
+        self._makers |= {name: self._annotations(name) for name in FORMATS}
+
+    @property
+    def names(self) -> list[str]:
+        """What can be made."""
+        return list(self._makers)
+
+    def make(self, name: str, numbers: Sequence[int]) -> Path:
+        """Make a picture, video or file.
+
+        Args:
+            name: one of `names`.
+            numbers: of the photos; none: all that were looked through.
+
+        Raises:
+            FacekpError: it cannot be made.
+        """
+        return self._makers[name](numbers)
+
+    def _chosen(self, numbers: Sequence[int]) -> list[PhotoState]:
+        photos = self._session.photos
+        return [photos[n] for n in numbers] or [photo for photo in photos if photo.edited]
+
+    def _drawn(self, numbers: Sequence[int]) -> Path:
+        number = numbers[0] if numbers else 0
+        photo = self._session.open(number)
+        drawn = [
+            Face(face.bbox, face.keypoints, face.score, self._session.box_source)
+            for face in photo.faces or ()
+        ]
+        path = self._folder / f"{number + 1:04d}_{photo.file.stem}_points.jpg"
+        image = read_image(photo.file, upright=True)
+        save_image(path, draw_faces(image, drawn, self._session.scheme), 95)
+        return path
+
+    def _morph(self, name: str) -> Callable[[Sequence[int]], Path]:
+        def make(numbers: Sequence[int]) -> Path:
+            chosen = self._chosen(numbers)
+            unknown = [photo.name for photo in chosen if not photo.saved]
+            if unknown:
+                raise ConfigError(f"{unknown[0]} is not corrected yet; press Enter on it first")
+            settings = MorphSettings(
+                size=(720, 720),
+                zoom=None,
+                fps=25,
+                seconds=1.5,
+                hold=0.5,
+                easing="smooth",
+                midway=name == "midway",
+                mean=name == "mean",
+            )
+            path = self._folder / f"{name}{'.mp4' if name == 'morph' else '.png'}"
+            files = [str(photo.file) for photo in chosen]
+            session = self._session
+            if len(files) < 2:
+                raise ConfigError("two corrected photos are needed; press Enter on each")
+            points = str(session.path)
+            return morph(session.predictor, files, points, "largest", "given", settings, str(path))
+
+        return make
+
+    def _annotations(self, name: str) -> Callable[[Sequence[int]], Path]:
+        def make(_numbers: Sequence[int]) -> Path:
+            records = [
+                _record(photo, at, self._session.scheme)
+                for photo in self._session.photos
+                if photo.saved
+                for at in range(len(photo.faces or ()))
+            ]
+            if not records:
+                raise ConfigError("no photo is corrected yet; press Enter on each")
+            scores = [face.score for p in self._session.photos if p.saved for face in p.faces or ()]
+            folder = output_folder(str(self._folder / name))
+            annotation_format = writable_format(name)
+            return write_face_annotations(
+                folder, annotation_format, records, scores, self._session.scheme
+            )
+
+        return make
+
+
+def _record(photo: PhotoState, at: int, scheme: LandmarkScheme) -> FaceRecord:
+    face = (photo.faces or ())[at]
+    occluded = np.zeros(scheme.count, bool)
+    occluded[list(face.occluded)] = True
+    return FaceRecord(
+        image=photo.file,
+        bbox=face.bbox,
+        keypoints=face.keypoints,
+        name=photo.name,
+        group=photo.group or str(photo.file),
+        subset="",
+        origin=(photo.file, None),
+        upright=True,
+        occluded=occluded,
+    )

@@ -1,0 +1,34 @@
+"""Points on the camera's picture, live, on a page in the browser."""
+
+from __future__ import annotations
+
+from facekp.core.errors import ConfigError
+from facekp.inference.predictor import Predictor
+from facekp.tasks.common import output_folder
+from facekp.tasks.web_page import PageSettings, require_web, serve
+
+
+def camera(predictor: Predictor, smoothing: bool | str, output: str, page: PageSettings) -> None:
+    """Serve a page that shows the camera's picture with the points, until it is ended.
+
+    Args:
+        predictor: finds the faces.
+        smoothing: smooth points over time: a bool, `on` or `off`.
+        output: folder of the stills that are saved.
+        page: how it is served.
+
+    Raises:
+        ConfigError: a setting that cannot work, or the web extra is missing.
+    """
+    if smoothing not in (True, False, "on", "off"):
+        raise ConfigError(f"smoothing={smoothing}: give on or off")
+    require_web()
+    from facekp.web.camera import CameraSession, camera_application
+    from facekp.web.server import Pages
+
+    folder = output_folder(output)
+    _ = predictor.detector  # a detector that cannot be loaded is no frame's fault
+    pages = Pages()
+    session = CameraSession(predictor, smoothing in (True, "on"), folder)
+    print(f"stills are saved in {folder}")
+    serve(camera_application(session, pages), pages, page, folder)

@@ -1,0 +1,78 @@
+// The keys of the annotation page. Each action has a name, by which `annotate.js` runs it.
+
+/** Actions in the order of the list: keys as KeyboardEvent.key, what they do, and a button's text. */
+export const ACTIONS = [
+  { name: "accept", keys: ["Enter"], text: "this photo is correct; go to the next", button: "Correct, next" },
+  { name: "next", keys: ["n", "PageDown"], text: "next photo" },
+  { name: "previous", keys: ["p", "PageUp"], text: "previous photo" },
+  { name: "draw", keys: ["b"], text: "draw a box with the pointer", button: "Draw a box" },
+  { name: "add", keys: ["a"], text: "add a box in the middle of the view" },
+  { name: "nextFace", keys: ["]"], text: "next face" },
+  { name: "previousFace", keys: ["["], text: "previous face" },
+  { name: "nextPoint", keys: ["."], text: "next point" },
+  { name: "previousPoint", keys: [","], text: "previous point" },
+  { name: "move", keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"],
+    text: "move the point, or without one the box; with Shift ten times as far", shift: true },
+  { name: "wider", keys: ["w"], text: "make the box wider" },
+  { name: "narrower", keys: ["s"], text: "make the box narrower" },
+  { name: "taller", keys: ["t"], text: "make the box taller" },
+  { name: "shorter", keys: ["g"], text: "make the box shorter" },
+  { name: "turnRight", keys: ["r"], text: "turn the box clockwise", button: "Turn" },
+  { name: "turnLeft", keys: ["e"], text: "turn the box counterclockwise" },
+  { name: "occluded", keys: ["o"], text: "the point is occluded, or not", button: "Occluded" },
+  { name: "missing", keys: ["m"], text: "the point is missing, or not", button: "Missing" },
+  { name: "release", keys: ["u"], text: "let the network place the point again" },
+  { name: "fit", keys: ["f"], text: "fit the points again, but for those placed by hand", button: "Fit again" },
+  { name: "fitAll", keys: ["F"], text: "fit all points again" },
+  { name: "copy", keys: ["c"], text: "copy the face to the next photo", button: "Copy to next" },
+  { name: "remove", keys: ["Delete", "Backspace"], text: "delete the face", button: "Delete face" },
+  { name: "undo", keys: ["z"], control: true, text: "undo", button: "Undo" },
+  { name: "redo", keys: ["y", "Z"], control: true, text: "redo", button: "Redo" },
+  { name: "zoomIn", keys: ["+", "="], text: "zoom in" },
+  { name: "zoomOut", keys: ["-"], text: "zoom out" },
+  { name: "whole", keys: ["0"], text: "show the whole photo", button: "Whole photo" },
+  { name: "zoomFace", keys: ["1"], text: "show the face", button: "Show face" },
+  { name: "hide", keys: ["h"], text: "hide the points, or show them" },
+  { name: "labels", keys: ["l"], text: "show the names of the points, or not" },
+  { name: "make", keys: ["x"], text: "make a morph, drawn photo, or annotations; train", button: "Make ..." },
+  { name: "help", keys: ["?"], text: "list the keys", button: "Keys" },
+  { name: "cancel", keys: ["Escape"], text: "cancel drawing; no point selected" },
+];
+
+const SIGNS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Delete: "Del",
+  Escape: "Esc", PageDown: "PgDn", PageUp: "PgUp" };
+
+/** How a key of an action is written. */
+export function keyName(action, key) {
+  const name = SIGNS[key] ?? key;
+  if (action.control) return key === "Z" ? "Ctrl Shift Z" : `Ctrl ${name.toUpperCase()}`;
+  return /^[A-Z]$/.test(key) ? `Shift ${key}` : name.length === 1 ? name.toUpperCase() : name;
+}
+
+/** The action of a pressed key, if there is one. */
+export function actionOf(event) {
+  const control = event.ctrlKey || event.metaKey;
+  if (event.altKey) return undefined;
+  return ACTIONS.find((action) => {
+    if (Boolean(action.control) !== control) return false;
+    const letter = event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key;
+    return action.keys.includes(letter);
+  });
+}
+
+/** Fills the list of keys. */
+export function listKeys(list) {
+  for (const action of ACTIONS) {
+    const names = document.createElement("dt");
+    for (const key of action.keys) {
+      const sign = document.createElement("kbd");
+      sign.textContent = keyName(action, key);
+      names.append(sign, " ");
+    }
+    const text = document.createElement("dd");
+    text.textContent = action.text;
+    const row = document.createElement("div");
+    row.append(names, text);
+    list.append(row);
+  }
+}

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from facekp.core.errors import ConfigError, DataError
+from facekp.data.annotations import AnnotationsDataModule
+from facekp.data.formats.corrected_csv import read_corrected_csv
+from facekp.inference.predictor import Predictor
+from facekp.tasks.annotate import Products, open_session, train_command
+from facekp.tasks.known_faces import read_annotations
+from facekp.tasks.predict import Options, predict
+from facekp.web.session import AnnotationSession
+from tests.conftest import ROOT
+
+NAMES = ["eye", "nose", "chin"]
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.load()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two photos of a face."""
+    made = tmp_path / "photos"
+    made.mkdir()
+    with Image.open(ROOT / "docs/astronaut.webp") as image:
+        image.convert("RGB").save(made / "a.jpg", quality=95)
+    shutil.copy(made / "a.jpg", made / "b.jpg")
+    return made
+
+
+def session_of(
+    predictor: Predictor,
+    tmp_path: Path,
+    folder: Path | None,
+    dataset: Any = None,
+    points: str | None = None,
+) -> AnnotationSession:
+    where = None if folder is None else str(folder)
+    output = tmp_path / "out"
+    output.mkdir(exist_ok=True)
+    return open_session(predictor, where, dataset, points, str(output))
+
+
+def accept(session: AnnotationSession, number: int, **moved: Any) -> None:
+    photo = session.open(number)
+    session.change(number, photo.revision, photo.faces or (), True)
+
+
+def test_what_was_saved_is_read_by_prediction_morphs_and_training(
+    predictor: Predictor, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = session_of(predictor, tmp_path, folder)
+    accept(session, 0)
+    accept(session, 1)
+    known = read_annotations(str(session.path), predictor.point_names)
+    points = known.points_for(folder / "a.jpg")
+    assert points is not None
+    np.testing.assert_allclose(points[0], predictor(folder / "a.jpg")[0].keypoints, atol=2e-3)
+    predict(predictor, str(folder), str(session.path), str(tmp_path / "p"), options=Options("none"))
+    assert len(pd.read_csv(tmp_path / "p/predictions.csv")) == 2
+    assert Products(session, tmp_path).make("mean", ()).exists()
+    monkeypatch.chdir(tmp_path)
+    settings = dict(word.split("=", 1) for word in train_command(session, tmp_path).split()[2:])
+    assert settings["dataset.images"] == "photos"
+    data = AnnotationsDataModule(
+        train=settings["dataset.train"], images=settings["dataset.images"],
+        landmarks=settings["dataset.landmarks"], data_dir=tmp_path, input_size=(64, 64),
+    )  # fmt: skip
+    data.setup()
+    records = [record for split in data.splits.values() for record in split]
+    np.testing.assert_allclose(records[0].keypoints, points[0])
+
+
+def test_a_saved_file_is_continued_in_place_and_keeps_other_photos(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    session = session_of(predictor, tmp_path, folder, points=str(tmp_path / "mine.csv"))
+    accept(session, 0)
+    face = session.photos[1].faces
+    assert face is None  # not looked at yet
+    accept(session, 1)
+    again = session_of(predictor, tmp_path, folder / "b.jpg", points=str(tmp_path / "mine.csv"))
+    assert again.path == tmp_path / "mine.csv"
+    assert again.photos[0].edited
+    again.change(0, 0, (), True)
+    saved = read_corrected_csv(again.path, predictor.point_names)
+    assert {Path(photo.file).name: len(photo.faces) for photo in saved} == {"a.jpg": 1, "b.jpg": 0}
+    third = session_of(predictor, tmp_path, folder, points=str(tmp_path / "mine.csv"))
+    assert third.open(1).faces == ()  # it is not detected again
+
+
+def test_predictions_are_where_the_work_starts_and_stay_as_they_are(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    predict(predictor, str(folder), None, str(tmp_path / "p"), options=Options("none"))
+    start = tmp_path / "p/predictions.csv"
+    before = start.read_bytes()
+    table = pd.read_csv(start)
+    table.loc[0, "x30"] = 77.125
+    table.to_csv(start, index=False)
+    before = start.read_bytes()
+    session = session_of(predictor, tmp_path, folder, points=str(start))
+    assert session.path == tmp_path / "out/corrected.csv"
+    (face,) = session.open(0).faces or ()
+    assert face.keypoints[30, 0] == 77.125
+    assert not face.moved  # the network's, so a fit may move them
+    accept(session, 0)
+    assert start.read_bytes() == before
+    assert [p.edited for p in read_corrected_csv(session.path, predictor.point_names)] == [
+        True,
+        False,
+    ]
+
+
+def data_set(folder: Path, tmp_path: Path, **columns: Any) -> AnnotationsDataModule:
+    rows = {"file": ["a.jpg", "b.jpg"]}
+    for at, name in enumerate(NAMES):
+        rows |= {
+            f"{name}_x": [200 + 9 * at, 210 + 9 * at],
+            f"{name}_y": [90 + 20 * at, 95 + 25 * at],
+        }
+    table = pd.DataFrame(rows | columns)
+    table.to_csv(folder / "faces.csv", index=False)
+    return AnnotationsDataModule(
+        train=str(folder / "faces.csv"), data_dir=tmp_path, input_size=(64, 64)
+    )
+
+
+def test_a_data_set_of_any_points_is_corrected_as_a_whole(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    data = data_set(folder, tmp_path, split=["train", "val"], group=["p1", "p2"])
+    session = session_of(predictor, tmp_path, None, data)
+    assert not session.fits  # the network has other points
+    (face,) = session.open(0).faces or ()
+    assert face.moved == {0, 1, 2}  # labels, which no fit moves
+    box = np.array([100.0, 50, 200, 150])
+    placed = session.fit(0, box, 0.0)
+    assert placed.shape == (3, 2)
+    assert (placed > box[:2] - 50).all()
+    accept(session, 1)
+    table = pd.read_csv(session.path)
+    assert table.edited.tolist() == [0, 1]  # the other stays in the data set
+    assert table.split.tolist() == ["train", "val"]
+    assert table.group.tolist() == ["p1", "p2"]
+    again = AnnotationsDataModule(
+        train=str(session.path), images=str(folder), data_dir=tmp_path, input_size=(64, 64)
+    )
+    again.setup()
+    assert again.scheme.point_names == tuple(NAMES)
+    np.testing.assert_allclose(
+        again.splits["val"][0].keypoints, [[210, 95], [219, 120], [228, 145]]
+    )
+
+
+def test_boxes_and_points_of_stored_pixels_are_turned_upright(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    with Image.open(folder / "a.jpg") as image:
+        width = image.width
+        exif = image.getexif()
+        exif[274] = 6  # the stored image lies on its side
+        image.rotate(90, expand=True).save(folder / "a.jpg", quality=95, exif=exif)
+    (upright,) = predictor(folder / "a.jpg")
+    x, y = upright.keypoints.T
+    stored = np.column_stack([y, width - 1 - x])
+    parts = "".join(
+        f"<part name='{at:02}' x='{p:.0f}' y='{q:.0f}'/>" for at, (p, q) in enumerate(stored)
+    )
+    xml = tmp_path / "stored.xml"
+    xml.write_text(
+        "<dataset><images><image file='photos/a.jpg'><box top='9' left='9' width='99' height='90'>"
+        f"{parts}</box></image></images></dataset>"
+    )
+    session = session_of(predictor, tmp_path, folder / "a.jpg", points=str(xml))
+    (face,) = session.open(0).faces or ()
+    np.testing.assert_allclose(face.keypoints, upright.keypoints, atol=0.51)
+
+
+def test_wrong_settings_are_refused(predictor: Predictor, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="choose one"):
+        session_of(predictor, tmp_path, folder, data_set(folder, tmp_path))
+    with pytest.raises(ConfigError, match="input= is missing"):
+        session_of(predictor, tmp_path, None)
+    with pytest.raises(DataError, match=r"nothing\.json"):
+        session_of(predictor, tmp_path, folder, points=str(tmp_path / "nothing.json"))
+    (tmp_path / "other.csv").write_text("file,nose_x,nose_y\na.jpg,1,2\n")
+    with pytest.raises(DataError, match="points"):
+        session_of(predictor, tmp_path, folder, points=str(tmp_path / "other.csv"))
+    session = session_of(predictor, tmp_path, folder, points=str(tmp_path / "mine.csv"))
+    accept(session, 0)
+    (folder / "c.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    with pytest.raises(ConfigError, match="none of the 1 photos"):
+        session_of(predictor, tmp_path, folder / "c.jpg", points=str(tmp_path / "mine.csv"))
+
+
+def test_photos_in_which_the_network_is_unsure_come_first(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    image = cv2.imread(str(folder / "b.jpg"))
+    noise = np.random.default_rng(0).normal(0, 60, image.shape)
+    blurred = cv2.GaussianBlur(image, (0, 0), 9) * 0.5 + noise
+    (face,) = predictor(folder / "b.jpg")
+    left, top, right, bottom = face.bbox.astype(int)
+    image[(top + bottom) // 2 : bottom, left:right] = blurred.clip(0, 255)[
+        (top + bottom) // 2 : bottom, left:right
+    ]
+    cv2.imwrite(str(folder / "b.jpg"), image)
+    session = session_of(predictor, tmp_path, folder)
+    session.start_analysis()
+    session._analysis.join(60)  # type: ignore[union-attr]
+    first, second = (photo.disagreement for photo in session.photos)
+    assert first is not None
+    assert second is not None
+    assert second > 1.3 * first
+    session.end()
+
+
+def test_it_runs_without_torch_and_ends_with_ctrl_c(folder: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from facekp.cli.programs import predict_main; predict_main();"
+        "assert 'torch' not in sys.modules"
+    )
+    arguments = ["task=annotate", f"input={folder}", f"output={tmp_path / 'o'}", "browser=false"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Ctrl-C" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, output
+    assert "0 of 2 photos corrected" in output
+    assert "Traceback" not in output
