@@ -14,7 +14,7 @@ from facekp.inference.orientation import upright_transform
 from facekp.inference.predictor import Predictor
 from facekp.inference.tta import box_from_points
 
-AGREES = 0.7
+AGREES = 0.8
 """Intersection over union of a box with that of the points found in it, from which it is kept."""
 MOST_FITS = 4
 VARIANTS = ((0.0, 0.0, 1.0, 0.0), (0.06, 0.0, 1.0, 8.0), (-0.06, 0.04, 1.1, -8.0),

@@ -27,6 +27,13 @@ from facekp.core.landmarks import IBUG68, IMM58
 from facekp.data.annotation_scheme import columns_of, scheme_of
 from facekp.data.formats.asf import read_asf, write_asf
 from facekp.data.formats.base import ReadOptions, WritableFormat
+from facekp.data.formats.corrected_csv import (
+    CorrectedFace,
+    CorrectedPhoto,
+    corrected_header,
+    corrected_rows,
+    read_corrected_csv,
+)
 from facekp.data.formats.dlib_xml import XmlWriter, read_dlib_xml
 from facekp.data.formats.pts import read_pts, write_pts
 from facekp.data.formats.recognition import formats
@@ -159,7 +166,26 @@ def use_csv(path: Path) -> None:
             boxes = given_faces.boxes_for(Path(photo))
             if boxes is not None:
                 sane(boxes.reshape(-1, 2, 2), 2)
-                sane(given_faces.points_for(Path(photo)), count or 0)
+                points = given_faces.points_for(Path(photo))
+                sane(np.nan_to_num(points).reshape(len(boxes), -1, 2), count or 0)
+                assert (np.isnan(points[..., :1]) == np.isnan(points[..., 1:])).all()
+
+
+def corrected_seeds(folder: Path) -> list[bytes]:
+    points = np.array([[1.5, 2], [np.nan, np.nan]])
+    face = CorrectedFace(
+        np.array([1.0, 2, 30, 40]), points, 20, 0.5, frozenset({0}), frozenset({0})
+    )
+    rows = corrected_rows(CorrectedPhoto("a.jpg", (face, face), True, "val", "p"), 2, "dlib")
+    return [(corrected_header(["0", "1"]) + rows).encode()]
+
+
+def use_corrected(path: Path) -> None:
+    for photo in read_corrected_csv(path, ["0", "1"]):
+        for face in photo.faces:
+            sane(face.bbox.reshape(1, 2, 2), 2)
+            sane(np.nan_to_num(face.keypoints)[None], 2)
+        corrected_rows(photo, 2, "dlib")
 
 
 def format_target(share: float, name: str, ending: str, words: tuple[bytes, ...] = ()) -> Target:
@@ -295,7 +321,8 @@ TARGETS = {
             b"encoding='utf-16'", b"encoding='x'",
         ),
     ),
-    "boxes csv": Target(0.2, ".csv", csv_seeds, use_csv, (*NUMBERS, *PLACES, b'"', b",", b"\r", b"\xff")),
+    "corrected csv": Target(0.05, ".csv", corrected_seeds, use_corrected, (*NUMBERS, b'"', b",", b"\r", b"\xff")),
+    "boxes csv": Target(0.15, ".csv", csv_seeds, use_csv, (*NUMBERS, *PLACES, b'"', b",", b"\r", b"\xff")),
     "points csv": format_target(0.1, "csv", ".csv", (b'"', b",", b";", b"\r", b"\xff", b"\xff\xfe")),
     "coco": format_target(0.1, "coco", ".json", (b"{", b"[", b"null", b"NaN", b"true", b'"id"', b"1" * 5000)),
     "dlib parts": format_target(0.05, "dlib", ".xml", (b"<part name='a' x='1' y='2'/>", b"<box>", b"&b;")),

@@ -90,7 +90,7 @@ def test_train(said: Callable[..., str], imm_data: Path, argument: str, message:
 PREDICT = [
     (
         "task=dance",
-        "task=dance: there is no such file in conf/; choose one of check_data, convert, ",
+        "task=dance: there is no such file in conf/; choose one of annotate, camera, check_data, ",
     ),
     ("photo.jpg", "photo.jpg: no such file, and no setting (name=value)"),
     ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
@@ -111,6 +111,26 @@ PREDICT = [
     ("format=cocoa", "format=cocoa: choose one of coco, dlib, pts, csv"),
     ("dataset=annotations", "dataset"),
 ]
+
+
+ANNOTATE = [
+    ("points=nowhere.json", "nowhere.json: "),
+    ("points=pyproject.toml", "its format is not recognised"),
+    ("port=http", "port=http: give a whole number from 0 to 65535"),
+    ("idle=0", "idle=0: give seconds above 0, or null"),
+    ("browser=firefox", "browser=firefox: give true or false"),
+    ("format=cocoa", "format=cocoa: choose one of coco, dlib, pts, csv"),
+    ("dataset=imm", "input= and dataset= are both given: choose one"),
+    ("task=camera smoothing=much", "smoothing=much: give on or off"),
+]
+
+
+@pytest.mark.parametrize(("argument", "message"), ANNOTATE)
+def test_annotate(said: Callable[..., str], imm_data: Path, argument: str, message: str) -> None:
+    photo = next((imm_data / "imm_face_db").glob("*.jpg"))
+    line = said("predict.py", "task=annotate", "browser=false", f"input={photo}", *argument.split())
+    assert line.startswith("error: ")
+    assert message in line.split("\n")[0]
 
 
 @pytest.mark.parametrize(("argument", "message"), PREDICT)

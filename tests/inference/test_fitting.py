@@ -39,7 +39,7 @@ def test_a_box_around_the_whole_head_or_a_part_of_the_face_will_do(
     drawn = expand_box(box, scale) + shift * side
     error = np.linalg.norm(fit_points(predictor, image, drawn) - points, axis=1).mean()
     once = np.linalg.norm(predictor.predict_boxes([(image, drawn)])[0] - points, axis=1).mean()
-    assert error < 0.02 * side
+    assert error < 0.03 * side
     assert error < once
 
 

@@ -36,12 +36,16 @@ const editor = new Editor(stage, byId("magnifier"), view, project.scheme, {
   readout: (text) => (byId("readout").textContent = text),
   failed: (error) => notify(`The points could not be fitted: ${error.message}`, true),
 });
-const strip = new Strip(byId("strip"), open);
+const strip = new Strip(byId("strip"), (number) => {
+  stage.focus();
+  open(number);
+});
 
 // Opening photos
 
 async function open(number) {
   if (number === undefined) return;
+  if (editor.fitting) await editor.settled();
   const turnNumber = ++opening;
   editor.abandon();
   editor.setDrawing(false);
@@ -239,7 +243,10 @@ function button(text, pressed) {
   const made = document.createElement("button");
   made.type = "button";
   made.textContent = text;
-  made.addEventListener("click", pressed);
+  made.addEventListener("click", (event) => {
+    if (event.detail && !made.closest("dialog")) stage.focus(); // so that keys go on, after a pointer's click
+    pressed();
+  });
   return made;
 }
 
@@ -262,8 +269,8 @@ function refreshTools() {
   buttons.get("draw").setAttribute("aria-pressed", String(Boolean(editor?.drawing)));
 }
 
-function run(action, event) {
-  if (editor.fitting && action.name !== "help") return;
+async function run(action, event) {
+  if (editor.fitting) await editor.settled();
   if (!photos.has(current) && !["next", "previous", "accept", "help", "make"].includes(action.name)) return;
   actions[action.name](event);
 }

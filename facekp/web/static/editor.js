@@ -32,6 +32,7 @@ export class Editor {
     this.drawing = false;
     this.labels = false;
     this.fitting = 0; // fits that are under way
+    this.waiting = []; // what is done after them
     this.pointers = new Map();
     for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
       stage.addEventListener(type, (event) => this[type](event));
@@ -42,6 +43,11 @@ export class Editor {
 
   get face() {
     return this.faces[this.selected];
+  }
+
+  /** Resolves once no fit is under way, so that its change is complete. */
+  settled() {
+    return this.fitting ? new Promise((resume) => this.waiting.push(resume)) : undefined;
   }
 
   get busy() {
@@ -365,6 +371,8 @@ export class Editor {
       return undefined;
     } finally {
       this.fitting -= 1;
+      // After the change that the points are for.
+      if (!this.fitting) setTimeout(() => this.waiting.splice(0).forEach((resume) => resume()));
     }
   }
 
