@@ -27,7 +27,7 @@ $(BEST)/best/results.json: $(BEST)/large/results.json
 test: setup ## Run the tests
 	$(BIN)/python -m pytest
 
-test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels
+test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium
 	$(BIN)/python -m pytest -m long
 
 fuzz: setup ## Try 200,000 mutated files; ten minutes
