@@ -160,7 +160,9 @@ def fits(folder: Path) -> Iterator[dict[str, object]]:
     with tempfile.TemporaryDirectory() as name:
         photo = next(iter(sorted(folder.glob("*.jpg"))))
         large = Path(name, "large.jpg")
-        image = cv2.resize(cv2.imread(str(photo)), (8000, 6000), interpolation=cv2.INTER_CUBIC)
+        image = cv2.resize(
+            read_image(photo)[..., ::-1], (8000, 6000), interpolation=cv2.INTER_CUBIC
+        )
         cv2.imwrite(str(large), image)
         for label, file in (("fit", photo), ("fit, 48 megapixels", large)):
             task = served("task=annotate", f"input={file}", f"output={name}/out")

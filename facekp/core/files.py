@@ -36,7 +36,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise FacekpError(
             f"{path} cannot be written ({error.strerror or error}); what was saved before is"
-            " intact: free some space, or choose another runs_dir=, and resume"
+            " intact: free some space, or choose another folder (runs_dir=, output=)"
         ) from error
     finally:
         scratch.unlink(missing_ok=True)

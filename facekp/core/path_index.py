@@ -37,7 +37,7 @@ class PathIndex(Generic[T]):
 
     def unused_files(self) -> list[str]:
         """Names that no path asked for."""
-        return ["/".join(parts) for parts in self._items if parts not in self._used]
+        return [str(Path(*parts)) for parts in self._items if parts not in self._used]
 
     def unused_items(self) -> list[T]:
         """Their items, in the order of the names."""

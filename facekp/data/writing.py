@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facekp.core.errors import DataError
 from facekp.core.geometry import invert_affine, transform_points
 from facekp.core.image import exif_transform, image_size
 from facekp.core.landmarks import LandmarkScheme
@@ -38,7 +39,7 @@ def write_annotations(
         The folder to which the images' names are relative.
 
     Raises:
-        DataError: an image cannot be opened.
+        DataError: an image cannot be opened, or its name is not valid UTF-8.
         ConfigError: the format cannot hold the faces.
     """
     root = _common_folder([record.image for record in records])
@@ -65,7 +66,16 @@ def write_annotations(
             source=record.image,
         )
         faces.append(face)
-    annotation_format.write(path, faces, scheme)
+    try:
+        annotation_format.write(path, faces, scheme)
+    except UnicodeEncodeError as error:
+        readable = [face.image.encode("utf-8", "backslashreplace").decode() for face in faces]
+        odd = next(name for name, face in zip(readable, faces, strict=True) if name != face.image)
+        raise DataError(
+            odd,
+            "its name is not valid UTF-8, which annotations cannot hold",
+            "rename the photo",
+        ) from error
     return root
 
 

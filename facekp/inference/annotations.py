@@ -11,8 +11,9 @@ from facekp.core.geometry import transform_points
 from facekp.core.image import exif_transform
 from facekp.core.path_index import PathIndex
 
-KnownFace = tuple[np.ndarray, np.ndarray]
-"""A face's box (4,) and its points (K, 2), of which there may be none."""
+KnownFace = tuple[np.ndarray, np.ndarray, float]
+"""A face's box (4,), its points (K, 2), of which there may be none, and the degrees by which it is
+tilted, clockwise, about the box's centre."""
 
 
 class FaceAnnotations:
@@ -20,7 +21,7 @@ class FaceAnnotations:
 
     Args:
         path: the file that they come from, for messages.
-        faces: (file, (box, points)) of each face, (file, None) of a photo without faces.
+        faces: (file, (box, points, angle)) of each face, (file, None) of a photo without faces.
         box_source: what the boxes are, see `Detector.name`.
         stored_pixels: the coordinates refer to the pixels as stored, so the EXIF orientation must
             be applied; otherwise they refer to the upright photo.
@@ -48,11 +49,16 @@ class FaceAnnotations:
         found = self._faces.find(photo)
         if found is None:
             return None
-        boxes = np.array([box for box, _ in found]).reshape(-1, 4)
+        boxes = np.array([box for box, _, _ in found]).reshape(-1, 4)
         if not self._stored:
             return boxes
         corners = transform_points(exif_transform(photo), boxes.reshape(-1, 2, 2))
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+    def angles_for(self, photo: Path) -> np.ndarray | None:
+        """Degrees (N,) by which the faces are tilted; None if the photo has no entry."""
+        found = self._faces.find(photo)
+        return None if found is None else np.array([angle for _, _, angle in found])
 
     def points_for(self, photo: Path) -> np.ndarray | None:
         """Points (N, K, 2) in pixels of the upright photo, nan for missing ones.
@@ -65,7 +71,7 @@ class FaceAnnotations:
         found = self._faces.find(photo)
         if found is None:
             return None
-        points = np.array([points for _, points in found])
+        points = np.array([points for _, points, _ in found])
         return transform_points(exif_transform(photo), points) if self._stored else points
 
     def unused_files(self) -> list[str]:

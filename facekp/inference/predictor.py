@@ -162,6 +162,7 @@ class Predictor:
         boxes: Any = None,
         box_source: str = DlibDetector.name,
         *,
+        angles: Any = None,
         bgr: bool = False,
     ) -> Any:
         """Faces of a photo (`Faces`), or of each of several (a list of `Faces`).
@@ -172,6 +173,8 @@ class Predictor:
             boxes: (N, 4) face boxes `xyxy` of a photo in place of the detector's, or a list of
                 them; they may extend beyond the photo. None: detect faces.
             box_source: what the given boxes are, see `Detector.name`.
+            angles: (N,) degrees by which the faces in the given boxes of a photo are tilted,
+                clockwise, about the box's centre, or a list of them. None: 0.
             bgr: arrays and tensors have the channels in OpenCV's order, blue first.
 
         Raises:
@@ -182,8 +185,11 @@ class Predictor:
         if boxes is not None:
             several = list(several)
             boxes = [boxes] if single else list(boxes)
-            if len(boxes) != len(several):
-                raise ConfigError(f"boxes: {len(boxes)} entries for {len(several)} photos")
+            angles = [angles] if single or angles is None else list(angles)
+            angles = angles * len(several) if angles == [None] else angles
+            for name, given in (("boxes", boxes), ("angles", angles)):
+                if len(given) != len(several):
+                    raise ConfigError(f"{name}: {len(given)} entries for {len(several)} photos")
             self._check_source(box_source)
         detections: list[Detections] = []
         sources: list[str] = []
@@ -192,13 +198,18 @@ class Predictor:
             for number, photo in enumerate(several):
                 known = None if boxes is None else boxes[number]
                 image, found, factor = self._photo(photo, known, bgr)
+                if known is not None and angles[number] is not None:
+                    found = found._replace(angles=_checked_angles(angles[number], len(found.boxes)))
                 source = self.detector.name if known is None else box_source
                 whole = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
                 detections.append(whole)
                 sources.append(source)
                 scales.append(factor)
                 for at, box in enumerate(found.boxes):
-                    yield image, self.training_box(box, source), tilt_of(found, at)
+                    tilt = tilt_of(found, at)
+                    if known is not None and found.angles is not None:
+                        tilt = float(found.angles[at])  # also a small one, as it was given
+                    yield image, self.training_box(box, source), tilt
 
         scales: list[int] = []
         keypoints = iter(self.predict_tilted(oriented()))
@@ -327,6 +338,13 @@ class Predictor:
                 "checkpoint"
             )
         return points
+
+
+def _checked_angles(angles: Any, count: int) -> np.ndarray:
+    found = np.atleast_1d(np.asarray(angles, dtype=float))
+    if found.shape != (count,) or not np.isfinite(found).all():
+        raise ConfigError(f"angles: give {count} numbers, one for each box")
+    return found
 
 
 def _checked_boxes(boxes: Any, photo: Photo, image: np.ndarray) -> np.ndarray:

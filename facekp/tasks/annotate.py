@@ -46,6 +46,7 @@ def annotate(
     format: str | None,  # noqa: A002  # the same
     output: str,
     page: PageSettings,
+    arguments: Sequence[str] = (),
 ) -> Path:
     """Serve a page on which a person corrects boxes and points, until it is ended.
 
@@ -63,6 +64,7 @@ def annotate(
         format: of annotations that are also written at the end, one of `FORMATS`.
         output: folder of the files.
         page: how it is served.
+        arguments: of the command line, for the command that goes on.
 
     Returns:
         The file.
@@ -92,8 +94,8 @@ def annotate(
     print(f"{session.edited_count} of {len(session.photos)} photos corrected")
     if session.path.exists():
         if format is not None:
-            products.make(format, ())
-        print(f"go on with: {_go_on(session, input)}")
+            print(*products.make(format, ())[1], sep="\n")
+        print(f"go on with: {_go_on(session, arguments)}")
     return session.path
 
 
@@ -127,15 +129,22 @@ def open_session(
         files = _photos(input)
     fits = matching_points(predictor.point_names, scheme.point_names) is not None
     path, starts = Path(output) / FILE, None
+    if points is None and path.exists():
+        points = str(path)
+        print(f"going on with {path}")
     if points is not None:
         start = Path(points)
         if start.exists() or start.suffix.lower() != ".csv":
             prior = predictor.description.box_prior if fits else None
             starts = StartingPoints(start, scheme, prior)
+        elif not start.absolute().parent.is_dir():
+            raise ConfigError(f"points={points}: there is neither such a file nor its folder")
+        else:
+            print(f"points={points}: a new file")
         if not start.exists() or is_corrected_csv(start):
             path = start
     states, others = _states(files, known, starts)
-    if starts is not None and not any(state.saved for state in states):
+    if starts is not None and not any(state.faces is not None for state in states):
         raise ConfigError(f"points={points}: none of the {len(files)} photos is in it")
     in_place = starts is not None and starts.path == path
     shape = None if fits else _mean_shape(known)
@@ -210,12 +219,11 @@ def train_command(session: AnnotationSession, folder: Path) -> str:
     )
 
 
-def _go_on(session: AnnotationSession, input: str | Sequence[str] | None) -> str:  # noqa: A002
+def _go_on(session: AnnotationSession, arguments: Sequence[str]) -> str:
     """The command that continues a session."""
-    source = "dataset=..." if input is None else ""
-    named = [input] if isinstance(input, str) else list(input or ())
-    words = [*named, *([source] if source else []), f"points={session.path}"]
-    return "python predict.py task=annotate " + " ".join(map(shlex.quote, words))
+    kept = [argument for argument in arguments if not argument.startswith(("points=", "output="))]
+    words = [*kept, f"points={session.path}"]
+    return "python predict.py " + " ".join(map(shlex.quote, words))
 
 
 class Products:
@@ -223,6 +231,7 @@ class Products:
 
     def __init__(self, session: AnnotationSession, folder: Path) -> None:
         self._session, self._folder = session, folder
+        self._notes: list[str] = []
         self._makers: dict[str, Callable[[Sequence[int]], Path]] = {"drawn": self._drawn}
         predictor = session.predictor
         whole = predictor.description.covers_scheme
@@ -235,8 +244,8 @@ class Products:
         """What can be made."""
         return list(self._makers)
 
-    def make(self, name: str, numbers: Sequence[int]) -> Path:
-        """Make a picture, video or file.
+    def make(self, name: str, numbers: Sequence[int]) -> tuple[Path, list[str]]:
+        """Make a picture, video or file; gives its path, and what the user should know.
 
         Args:
             name: one of `names`.
@@ -245,7 +254,8 @@ class Products:
         Raises:
             FacekpError: it cannot be made.
         """
-        return self._makers[name](numbers)
+        self._notes = []
+        return self._makers[name](numbers), self._notes
 
     def _chosen(self, numbers: Sequence[int]) -> list[PhotoState]:
         photos = self._session.photos
@@ -284,8 +294,13 @@ class Products:
             session = self._session
             if len(files) < 2:
                 raise ConfigError("two corrected photos are needed; press Enter on each")
-            points = str(session.path)
-            return morph(session.predictor, files, points, "largest", "given", settings, str(path))
+            find = str(session.path), "largest", "given"
+            try:
+                return morph(
+                    session.predictor, files, *find, settings, str(path), self._notes.append
+                )
+            except ConfigError as error:
+                raise ConfigError(". ".join([str(error), *self._notes])) from error
 
         return make
 
@@ -300,6 +315,9 @@ class Products:
             if not records:
                 raise ConfigError("no photo is corrected yet; press Enter on each")
             scores = [face.score for p in self._session.photos if p.saved for face in p.faces or ()]
+            hidden = any(face.occluded for p in self._session.photos for face in p.faces or ())
+            if hidden and name in ("dlib", "pts"):
+                self._notes.append(f"{name} cannot hold that points are occluded; coco and csv can")
             folder = output_folder(str(self._folder / name))
             annotation_format = writable_format(name)
             return write_face_annotations(

@@ -43,7 +43,7 @@ def read_annotations(path: str, point_names: Sequence[str] | None = None) -> Fac
 
 
 def _known(face: CsvFace) -> KnownFace | None:
-    return None if face.bbox is None else (face.bbox, face.keypoints)
+    return None if face.bbox is None else (face.bbox, face.keypoints, face.angle)
 
 
 def _named_faces(path: str, names: Sequence[str] | None) -> Iterator[tuple[str, KnownFace]]:
@@ -58,15 +58,15 @@ def _named_faces(path: str, names: Sequence[str] | None) -> Iterator[tuple[str, 
         points = face.keypoints[columns]
         if face.bbox is None:
             raise face.error(f"{face.image}: a face without a box", "add it, or remove the face")
-        yield str(face.image), (face.bbox, points)
+        yield str(face.image), (face.bbox, points, 0.0)
 
 
 def _xml_faces(path: str, count: int | None) -> Iterator[tuple[str, KnownFace]]:
     for face in read_dlib_xml(path, count):
         if face.keypoints is not None:
-            yield face.file, (face.bbox, face.keypoints)
+            yield face.file, (face.bbox, face.keypoints, 0.0)
         elif count is None:
-            yield face.file, (face.bbox, face.bbox[:0].reshape(0, 2))
+            yield face.file, (face.bbox, face.bbox[:0].reshape(0, 2), 0.0)
         else:
             problem, remedy = f"{face.file}: a face without points", "add them, or remove it"
             raise DataError(path, problem, remedy, face.line)

@@ -129,6 +129,7 @@ def morph(
     order: str,
     settings: MorphSettings,
     output: str,
+    say: Callable[[str], None] = print,
 ) -> Path:
     """Write a video in which each photo's face becomes the next one's, or a picture of their mean.
 
@@ -140,6 +141,7 @@ def morph(
         order: by `name`, by `date` (EXIF, else the file's own), or as `given`.
         settings: how the morph looks.
         output: the file, `.mp4` or `.gif`, of a mean `.png` or `.jpg`; or a folder for it.
+        say: is told which photos are skipped, and why.
 
     Returns:
         Path of the video or picture.
@@ -159,8 +161,9 @@ def morph(
     if path.resolve() in [file.resolve() for file in files]:
         raise ConfigError(f"output={path}: this is one of the photos; give another name")
     find = _annotated(points, scheme, face) if points else _predicted(predictor, face)
-    photos = list(_photos_with_faces(files, find, scheme))
-    usable = f"input={input}: {len(photos)} of {len(files)} photos can be used"
+    photos = list(_photos_with_faces(files, find, scheme, say))
+    named = input if isinstance(input, str) else f"{files[0]}, ..."
+    usable = f"input={named}: {len(photos)} of {len(files)} photos can be used"
     if len(photos) < 2:
         raise ConfigError(f"{usable}, two are needed")
     if settings.midway and len(photos) != 2:
@@ -240,26 +243,29 @@ def _frames(
 
 
 def _photos_with_faces(
-    files: Sequence[Path], find: FindPoints, scheme: LandmarkScheme
+    files: Sequence[Path],
+    find: FindPoints,
+    scheme: LandmarkScheme,
+    say: Callable[[str], None],
 ) -> Iterator[PhotoWithFace]:
     """The photos with a usable face; the others are named."""
     for file in with_progress(files, len(files), "photos"):
         if file.suffix.lower() in VIDEO_SUFFIXES:
-            print(f"skipped: {file}: a video; a morph takes photos")
+            say(f"skipped: {file}: a video; a morph takes photos")
             continue
         try:
             image = read_image(file, upright=True)
             points = find(file, image)
         except DataError as error:
-            print(f"skipped: {error}")
+            say(f"skipped: {error}")
             continue
         if points is None:
-            print(f"skipped: {file}: no face found")
+            say(f"skipped: {file}: no face found")
         elif np.isnan(points).any():
             names = [scheme.point_names[at] for at in np.flatnonzero(np.isnan(points).any(axis=1))]
-            print(f"skipped: {file}: points missing: {', '.join(names[:5])}")
+            say(f"skipped: {file}: points missing: {', '.join(names[:5])}")
         elif not _can_be_aligned(points, scheme):
-            print(f"skipped: {file}: its points lie at one place")
+            say(f"skipped: {file}: its points lie at one place")
         else:
             yield PhotoWithFace(file, image.shape[:2], points)
 

@@ -228,7 +228,8 @@ class _Prediction:
         else:
             known = self.annotations.boxes_for(file)
             boxes = np.empty((0, 4)) if known is None else known
-            faces = self.predictor(photo, boxes, self.annotations.box_source)
+            angles = self.annotations.angles_for(file)
+            faces = self.predictor(photo, boxes, self.annotations.box_source, angles=angles)
             reason = f"not in {self.annotations.path}"
         if (count := count_pages(file)) > 1:
             print(f"{file}: only the first of its {count} images is used")

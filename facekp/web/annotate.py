@@ -39,8 +39,9 @@ FILES = (
     "strip.js", "view.js", "style.css",
 )  # fmt: skip
 
-MakeProduct = Callable[[str, Sequence[int]], Path]
-"""Makes a picture or video of a kind (`drawn`, `morph`, ...) of photos, by their numbers."""
+MakeProduct = Callable[[str, Sequence[int]], tuple[Path, list[str]]]
+"""Makes a picture or video of a kind (`drawn`, `morph`, ...) of photos, by their numbers; gives its
+path, and what the user should know."""
 
 
 def annotation_application(
@@ -113,7 +114,7 @@ class _Requests:
             "analysed": session.analysed_count,
             "edited": session.edited_count,
             "path": printable(session.path),
-            "command": self.train_command() if session.edited_count else None,
+            "command": printable(self.train_command()) if session.edited_count else None,
         }
 
     def status(self, request: Request) -> Response:
@@ -166,18 +167,19 @@ class _Requests:
             raise ConfigError(f"product {product}: choose one of {', '.join(self.products)}")
         if not isinstance(numbers, list) or not all(map(self._is_number, numbers)):
             raise ValueError("photos: give their numbers")
-        path = await run_in_threadpool(self._make, product, numbers)
-        return JSONResponse({"name": printable(path.name), "path": printable(path)})
+        path, notes = await run_in_threadpool(self._make, product, numbers)
+        answer = {"name": printable(path.name), "path": printable(path)}
+        return JSONResponse({**answer, "notes": list(map(printable, notes))})
 
-    def _make(self, product: str, numbers: Sequence[int]) -> Path:
+    def _make(self, product: str, numbers: Sequence[int]) -> tuple[Path, list[str]]:
         if not self.making.acquire(blocking=False):
             raise ConfigError("another picture or video is being made; wait for it")
         try:
-            path = self.make_product(product, numbers)
+            path, notes = self.make_product(product, numbers)
         finally:
             self.making.release()
         self.made[printable(path.name)] = path
-        return path
+        return path, notes
 
     def product(self, request: Request) -> Response:
         path = self.made.get(request.path_params["name"])
@@ -276,7 +278,10 @@ def _numbers(values: Any, count: int) -> np.ndarray:
         raise ValueError(f"give {count} numbers")
     if not all(type(value) in (int, float) for value in values):
         raise ValueError("not a number")
-    found = np.array(values, dtype=float)
+    try:
+        found = np.array(values, dtype=float)
+    except OverflowError as error:
+        raise ValueError("a number that is too large") from error
     if not np.isfinite(found).all():
         raise ValueError("a number that is not finite")
     return found

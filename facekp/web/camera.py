@@ -15,7 +15,6 @@ from io import BytesIO
 from math import isfinite
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import cv2
 import numpy as np
@@ -55,7 +54,7 @@ class CameraSession:
         self.predictor, self.smoothing, self.folder = predictor, smoothing, folder
         self._trackers: OrderedDict[str, tuple[FaceTracker, Lock]] = OrderedDict()
         self._lock, self._saving = Lock(), Lock()
-        self._stills: list[Any] = []
+        self._table = folder / "predictions.csv"
 
     def faces(self, page: str, data: bytes, seconds: float) -> Faces:
         """Faces of a page's next frame.
@@ -100,9 +99,9 @@ class CameraSession:
             save_image(path.with_name(f"{path.stem}_points.jpg"), drawn, 95)
             table = faces.to_dataframe()
             table.insert(0, "file", str(path))
-            self._stills.append(table)
-            text = pd.concat(self._stills).to_csv(index=False, float_format="%.3f")
-            atomic_write_text(self.folder / "predictions.csv", text)
+            tables = [pd.read_csv(self._table), table] if self._table.exists() else [table]
+            text = pd.concat(tables).to_csv(index=False, float_format="%.3f")
+            atomic_write_text(self._table, text)
         return path
 
 

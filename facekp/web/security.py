@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from asyncio import CancelledError
+from contextlib import suppress
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -55,7 +57,8 @@ class Guard:
             return
         root = f"/{self.token}"
         inner = {**scope, "root_path": root}
-        await self._app(inner, _limited(receive), _with_headers(send))
+        with suppress(CancelledError):  # the server ends while it is still being answered
+            await self._app(inner, _limited(receive), _with_headers(send))
 
     def _refusal(self, scope: dict[str, Any], headers: dict[str, str]) -> tuple[int, str] | None:
         """Status and message; None if the request may pass."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -11,7 +12,7 @@ from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from time import monotonic
 from typing import Any
 
@@ -165,14 +166,18 @@ class LocalServer:
         self._socket.close()
 
     def run(self) -> None:
-        """Serve until the end.
-
-        Raises:
-            KeyboardInterrupt: that end was Ctrl-C.
-        """
+        """Serve until the end, which Ctrl-C is, too."""
         if self._idle is not None:
             Thread(target=self._watch, daemon=True).start()
-        self._server.run(sockets=[self._socket])
+        # From the first moment on, also before the server's own handler is there.
+        previous = None
+        if current_thread() is main_thread():
+            previous = signal.signal(signal.SIGINT, lambda *_: self.stop())
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            if previous is not None:
+                signal.signal(signal.SIGINT, previous)
 
     def stop(self) -> None:
         """End `run`, from another thread."""
@@ -218,7 +223,10 @@ async def json_body(request: Request) -> dict[str, Any]:
     Raises:
         ValueError: it is not JSON, or no object.
     """
-    body = await request.json()
+    try:
+        body = await request.json()
+    except RecursionError as error:
+        raise ValueError("JSON that is nested too deeply") from error
     if not isinstance(body, dict):
         raise ValueError("not a JSON object")
     return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from threading import Event, Lock, Thread
 import numpy as np
 
 from facekp.core.errors import DataError, FacekpError
-from facekp.core.files import atomic_write
+from facekp.core.files import atomic_write, make_folder
 from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.corrected_csv import (
@@ -69,14 +70,15 @@ class PhotoState:
 
     @classmethod
     def of(cls, file: Path, entry: CorrectedPhoto) -> PhotoState:
-        """The state of a photo whose faces come from a file."""
+        """The state of a photo whose faces come from a file; no hand moved predicted ones."""
+        labelled = any(face.moved for face in entry.faces) or not entry.faces
         return cls(
             file,
             str(file),
             entry.faces,
             edited=entry.edited,
-            saved=True,
-            labelled=True,
+            saved=entry.edited or labelled,
+            labelled=labelled,
             split=entry.split,
             group=entry.group,
             disagreement=0.0 if entry.edited else None,
@@ -278,7 +280,7 @@ class AnnotationSession:
                 raise ConflictError(f"{photo.name} was changed in another window")
             before = photo.faces, photo.edited, photo.saved
             photo.faces, photo.edited = tuple(faces), edited
-            photo.saved = True
+            photo.saved = edited or photo.labelled  # the network's own points are not kept
             try:
                 self._save(number)
             except FacekpError:
@@ -296,17 +298,20 @@ class AnnotationSession:
                     for at, photo in enumerate(self.photos)
                     if photo.saved
                 }
-            rows[number] = corrected_rows(
-                self.photos[number].entry, self.scheme.count, self.box_source
-            )
-            if _stamp(self.path) != self._stamp:
-                self.path = _free_name(self.path)
-                print(f"the file was changed by another program; saved from now on: {self.path}")
+            photo = self.photos[number]
+            rows.pop(number, None)
+            if photo.saved:
+                rows[number] = corrected_rows(photo.entry, self.scheme.count, self.box_source)
+            path, stamp = self.path, _stamp(self.path)
+            if stamp is not None and stamp != self._stamp:
+                path = _free_name(path)
+                print(f"{self.path} was changed by another program; saved from now on in {path}")
             text = [corrected_header(self.scheme.point_names)]
             text += [rows[at] for at in sorted(rows)]
-            with atomic_write(self.path) as stream:
+            make_folder(path.parent)  # it may have been deleted
+            with atomic_write(path) as stream:
                 stream.write("".join([*text, self._others]).encode("utf-8", "surrogateescape"))
-            self._rows, self._stamp = rows, _stamp(self.path)
+            self._rows, self.path, self._stamp = rows, path, _stamp(path)
 
 
 def matching_points(names: Sequence[str], scheme_names: Sequence[str]) -> list[int] | None:
@@ -341,7 +346,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _free_name(path: Path) -> Path:
-    number = 2
-    while (free := path.with_name(f"{path.stem}_{number}{path.suffix}")).exists():
+    stem, number = re.sub(r"_\d+$", "", path.stem), 2
+    while (free := path.with_name(f"{stem}_{number}{path.suffix}")).exists():
         number += 1
     return free

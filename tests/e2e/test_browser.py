@@ -232,7 +232,7 @@ def test_nothing_is_lost_when_the_browser_or_the_server_is_killed(
         page = browser.page(served.address)
     else:
         served.process.kill()
-        playwright.expect(page.locator("#notices")).to_contain_text("the server has ended")
+        playwright.expect(page.locator("#notices")).to_contain_text("the server does not answer")
         page.close()
         served = serve(*arguments)
         page = browser.page(served.address)
@@ -266,6 +266,98 @@ def test_of_two_tabs_the_later_change_is_refused_and_kept(
     assert np.linalg.norm(again[30] - mine[30]) > 3
     first.wait_for_timeout(2500)
     np.testing.assert_allclose(points(first), again, atol=2e-3)  # which follows
+    served.end()
+
+
+def test_a_change_of_another_tab_does_not_end_a_drag(
+    serve: Callable[..., Served], browser: Browser, photos: Path, tmp_path: Path
+) -> None:
+    browser.expected = ("409",)
+    served = serve("task=annotate", f"input={photos}", f"output={tmp_path / 'o'}")
+    first, second = browser.page(served.address), browser.page(served.address)
+    for page in (first, second):
+        ready(page)
+        open_photo(page, "a.jpg")
+    start = middle(second, point(30))
+    second.mouse.move(*start)
+    second.mouse.down()
+    second.mouse.move(start[0] + 25, start[1])
+    drag(first, middle(first, point(8)), (0, 30))
+    saved(first)
+    second.wait_for_timeout(2500)  # it hears of the change
+    second.mouse.move(start[0] + 30, start[1])
+    second.mouse.up()
+    playwright.expect(second.locator("#notices")).to_contain_text("changed in another window")
+    np.testing.assert_allclose(points(second), points(first), atol=2e-3)
+    served.end()
+
+
+def test_keys_do_nothing_while_something_is_dragged(
+    serve: Callable[..., Served], browser: Browser, photos: Path, tmp_path: Path
+) -> None:
+    served = serve("task=annotate", f"input={photos}", f"output={tmp_path / 'o'}")
+    page = browser.page(served.address)
+    ready(page)
+    open_photo(page, "a.jpg")
+    before = points(page)
+    for selector in (point(30), ".face:not(.other) .handle"):
+        start = middle(page, selector)
+        page.mouse.move(*start)
+        page.mouse.down()
+        page.mouse.move(start[0] + 12, start[1] + 9)
+        for key in ("]", ".", "Delete", "Enter", "Control+z"):
+            page.keyboard.press(key)
+        page.mouse.move(start[0] + 20, start[1] + 9)
+        page.mouse.up()
+        page.wait_for_timeout(300)
+    saved(page)
+    assert page.locator("#name").inner_text() == "a.jpg"
+    assert rows(tmp_path / "o/corrected.csv")[0]["moved"] == "30"
+    for _ in range(2):
+        page.keyboard.press("Control+z")
+    np.testing.assert_allclose(points(page), before)
+    served.end()
+
+
+def test_a_change_that_cannot_be_saved_is_sent_again(
+    serve: Callable[..., Served], browser: Browser, photos: Path, tmp_path: Path
+) -> None:
+    browser.expected = ("507", "409", "ERR_FAILED")
+    served = serve("task=annotate", f"input={photos}", f"output={tmp_path / 'o'}")
+    page, other = browser.page(served.address), browser.page(served.address)
+    for one in (page, other):
+        ready(one)
+        open_photo(one, "a.jpg")
+    sent = []
+
+    def full(route: Any) -> None:
+        if route.request.method == "PUT":
+            sent.append(route.request)
+            route.fulfill(status=507, json={"error": "disk full"})
+        else:
+            route.continue_()
+
+    page.route("**/photos/0", full)
+    for _ in range(5):
+        page.keyboard.press("r")
+        page.wait_for_timeout(150)
+    playwright.expect(page.locator("#saved")).to_contain_text("NOT SAVED: disk full")
+    tries = len(sent)
+    page.wait_for_timeout(3500)
+    assert len(sent) <= tries + 2  # one chain of tries
+    page.unroute("**/photos/0")
+    saved(page)
+    playwright.expect(page.locator("#notices div")).to_have_count(0)
+    # Refused, and what the other made cannot be read at first.
+    page.route("**/status/**", lambda route: route.abort())
+    other.wait_for_timeout(2000)
+    other.keyboard.press("e")
+    saved(other)
+    page.route("**/photos/0", lambda r: r.abort() if r.request.method == "GET" else r.continue_())
+    page.keyboard.press("r")
+    playwright.expect(page.locator("#saved")).to_contain_text("NOT SAVED")
+    page.unroute("**/photos/0")
+    playwright.expect(page.locator("#notices")).to_contain_text("changed in another window")
     served.end()
 
 
@@ -364,9 +456,13 @@ def test_the_keyboard_alone(
     row = rows(file)[0]
     assert (row["moved"], row["v8"], row["v9"], row["x9"]) == ("8", "1", "0", "")
     assert float(row["x8"]) > before[0]
-    page.keyboard.press("m")  # the network places it again
+    page.keyboard.press("m")
+    page.keyboard.press(",")
+    page.keyboard.press("m")
+    page.keyboard.press("m")  # as it was
     page.wait_for_timeout(300)
-    assert rows(file)[0]["v9"] == "2"
+    again = rows(file)[0]
+    assert (again["v9"], again["v8"], again["x8"], again["moved"]) == ("2", "1", row["x8"], "8")
     page.keyboard.press("c")  # to the next photo
     page.wait_for_timeout(500)
     assert len({row["file"] for row in rows(file)}) == 2

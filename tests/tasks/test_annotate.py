@@ -15,7 +15,7 @@ from PIL import Image
 
 from facekp.core.errors import ConfigError, DataError
 from facekp.data.annotations import AnnotationsDataModule
-from facekp.data.formats.corrected_csv import read_corrected_csv
+from facekp.data.formats.corrected_csv import CorrectedFace, read_corrected_csv
 from facekp.inference.predictor import Predictor
 from facekp.tasks.annotate import Products, open_session, train_command
 from facekp.tasks.known_faces import read_annotations
@@ -72,7 +72,7 @@ def test_what_was_saved_is_read_by_prediction_morphs_and_training(
     np.testing.assert_allclose(points[0], predictor(folder / "a.jpg")[0].keypoints, atol=2e-3)
     predict(predictor, str(folder), str(session.path), str(tmp_path / "p"), options=Options("none"))
     assert len(pd.read_csv(tmp_path / "p/predictions.csv")) == 2
-    assert Products(session, tmp_path).make("mean", ()).exists()
+    assert Products(session, tmp_path).make("mean", ())[0].exists()
     monkeypatch.chdir(tmp_path)
     settings = dict(word.split("=", 1) for word in train_command(session, tmp_path).split()[2:])
     assert settings["dataset.images"] == "photos"
@@ -120,10 +120,81 @@ def test_predictions_are_where_the_work_starts_and_stay_as_they_are(
     assert not face.moved  # the network's, so a fit may move them
     accept(session, 0)
     assert start.read_bytes() == before
-    assert [p.edited for p in read_corrected_csv(session.path, predictor.point_names)] == [
-        True,
-        False,
-    ]
+    # The network's own points that nobody has looked at are not trained on.
+    saved = read_corrected_csv(session.path, predictor.point_names)
+    assert [photo.file for photo in saved] == [str(folder / "a.jpg")]
+
+
+def test_the_same_command_again_goes_on(
+    predictor: Predictor, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for number in (0, 1):
+        session = session_of(predictor, tmp_path, folder)
+        assert session.edited_count == number
+        accept(session, number)
+    assert "going on with" in capsys.readouterr().out
+    assert len(read_corrected_csv(session.path, predictor.point_names)) == 2
+
+
+def test_an_acceptance_can_be_taken_back(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    session = session_of(predictor, tmp_path, folder)
+    accept(session, 0)
+    photo = session.photos[0]
+    session.change(0, photo.revision, photo.faces or (), False)
+    assert read_corrected_csv(session.path, predictor.point_names) == []
+
+
+def test_prediction_in_a_turned_box_is_that_of_the_page(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    with Image.open(folder / "a.jpg") as image:
+        image.rotate(-70, resample=Image.Resampling.BICUBIC).save(folder / "a.jpg", quality=95)
+    turned = Predictor.load(turned=True)
+    session = session_of(turned, tmp_path, folder / "a.jpg")
+    accept(session, 0)
+    (face,) = session.photos[0].faces or ()
+    assert 60 < face.angle < 95
+    predict(
+        predictor,
+        str(folder / "a.jpg"),
+        str(session.path),
+        str(tmp_path / "p"),
+        options=Options("none"),
+    )
+    row = pd.read_csv(tmp_path / "p/predictions.csv").iloc[0]
+    np.testing.assert_allclose([row.x30, row.y30], face.keypoints[30], atol=0.05)
+
+
+def test_a_name_that_is_not_utf8_is_saved_and_named_where_it_cannot_be(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "b.jpg").rename(folder / "b\udcff.jpg")
+    session = session_of(predictor, tmp_path, folder)
+    accept(session, 0)
+    accept(session, 1)
+    assert len(read_corrected_csv(session.path, predictor.point_names)) == 2
+    with pytest.raises(DataError, match=r"b\\udcff\.jpg: its name is not valid UTF-8"):
+        Products(session, tmp_path).make("csv", ())
+
+
+def test_what_a_format_cannot_hold_and_what_a_morph_passes_over_is_said(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / "a.jpg", folder / "c.jpg")
+    session = session_of(predictor, tmp_path, folder)
+    for number in range(3):
+        accept(session, number)
+    (face,) = session.photos[2].faces or ()
+    points = face.keypoints.copy()
+    points[8] = np.nan
+    changed = CorrectedFace(face.bbox, points, occluded=frozenset({5}))
+    session.change(2, session.photos[2].revision, [changed], True)
+    products = Products(session, tmp_path)
+    assert "points missing: 8" in products.make("mean", ())[1][0]
+    assert "occluded" in products.make("dlib", ())[1][0]
+    assert products.make("coco", ())[1] == []
 
 
 def data_set(folder: Path, tmp_path: Path, **columns: Any) -> AnnotationsDataModule:

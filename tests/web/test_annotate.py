@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -157,6 +158,28 @@ def test_a_file_that_another_program_changed_is_not_overwritten(
     assert status == 200
     assert answer["path"].endswith("corrected_2.csv")
     assert (session.path.parent / "corrected.csv").read_text() == "mine"
+
+
+def test_a_deleted_folder_is_made_again_with_all_that_is_known(
+    client: Client, session: AnnotationSession
+) -> None:
+    session.path = session.path.parent / "out" / "corrected.csv"
+    for number in (0, 1):
+        assert change(client, opened(client, number), number)[0] == 200
+    shutil.rmtree(session.path.parent)
+    assert change(client, opened(client, 1), 1)[0] == 200
+    assert session.path.name == "corrected.csv"
+    assert len(read_corrected_csv(session.path, session.scheme.point_names)) == 2
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"revision": 0, "edited": true, "faces": [' + b"1" * 5000 + b"]}"]
+)
+def test_hostile_json_is_refused(client: Client, body: bytes) -> None:
+    assert client.raw("PUT", f"/{client.token}/photos/0", body)[0] == 400
+    photo = opened(client)
+    photo["faces"][0]["score"] = 10**400
+    assert change(client, photo)[0] == 400
 
 
 def test_large_photos_are_reduced_and_their_parts_are_not(

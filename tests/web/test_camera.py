@@ -40,13 +40,17 @@ def test_pages_do_not_share_faces(camera: Client, jpeg: bytes) -> None:
     assert all([face["number"] for face in faces] == [0] for faces in answers)
 
 
-def test_stills_are_kept_with_their_points(camera: Client, jpeg: bytes, tmp_path: Path) -> None:
+def test_stills_are_kept_with_their_points(
+    camera: Client, predictor: Predictor, jpeg: bytes, tmp_path: Path
+) -> None:
     for _ in range(2):
         assert camera("POST", "stills", jpeg)[0] == 200
     assert (tmp_path / "still_0001.jpg").read_bytes() == jpeg
     assert (tmp_path / "still_0002_points.jpg").exists()
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert [Path(file).name for file in table.file] == ["still_0001.jpg", "still_0002.jpg"]
+    CameraSession(predictor, True, tmp_path).save(jpeg)  # started again
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == 3
 
 
 @pytest.mark.parametrize("body", [b"", b"GIF89a", b"\xff\xd8\xff\xe0"])

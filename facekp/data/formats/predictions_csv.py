@@ -1,7 +1,8 @@
 """CSV files of faces in photos: boxes, and perhaps points; `predictions.csv` is one.
 
 Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo),
-perhaps `box_source` (`box_kind` in older files), `frame` (0 for a photo), and for points
+perhaps `box_source` (`box_kind` in older files), `angle` (see `corrected_csv`), `frame` (0 for a
+photo), and for points
 `NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names. The cells of a missing point are
 empty; a photo without faces has one row with neither box nor points.
 """
@@ -30,12 +31,14 @@ class CsvFace:
         keypoints: (K, 2) in the same pixels, nan for missing ones; (0, 2) if no points were asked
             for.
         box_source: what the box is, see `Detector.name`; empty if the file does not say.
+        angle: degrees by which the face is tilted, clockwise, about its box's centre.
     """
 
     file: str
     bbox: np.ndarray | None
     keypoints: np.ndarray
     box_source: str
+    angle: float = 0.0
 
 
 def read_predictions_csv(
@@ -101,4 +104,7 @@ def _face(row: dict[str, str | None], names: list[str]) -> CsvFace:
     missing = np.array([not cell for cell in cells])
     if (missing[4::2] != missing[5::2]).any() or not np.isfinite(numbers[~missing]).all():
         raise ValueError("a point has only one of x and y, or is not a number")
-    return CsvFace(file, numbers[:4], numbers[4:].reshape(-1, 2), source)
+    angle = float(row.get("angle") or 0)
+    if not abs(angle) <= 360:
+        raise ValueError(f"an angle of {angle}")
+    return CsvFace(file, numbers[:4], numbers[4:].reshape(-1, 2), source, angle)

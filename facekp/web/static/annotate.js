@@ -1,7 +1,7 @@
 // The annotation page: photos, their faces, and saving every change at once.
 
 import { announceClosing, page, request } from "./api.js";
-import { Editor, placed, toggled } from "./editor.js";
+import { Editor, including, placed } from "./editor.js";
 import { centre, overlap } from "./geometry.js";
 import { History } from "./history.js";
 import { ACTIONS, actionOf, keyName, listKeys } from "./keys.js";
@@ -10,6 +10,7 @@ import { View } from "./view.js";
 
 const BATCH = 20; // corrected photos after which training is offered
 const POLL = 1500; // milliseconds between looks at the server
+const RETRY = 3000; // milliseconds after which a change that could not be saved is sent again
 
 const byId = (id) => document.getElementById(id);
 const stage = byId("stage");
@@ -20,13 +21,18 @@ const project = await request("project").catch((error) => {
 });
 document.title = `Annotate ${project.photos.length} photos`;
 
-/** What this page knows of a photo: { history, revision, edited, saving, queued, problem }. */
+/**
+ * What this page knows of a photo. States of its history are { faces, edited }; `problem` is why it
+ * is not saved, with its `notice`, and the `timer` of the next try.
+ */
 const photos = new Map();
 let current = -1;
 let opening = 0;
 let known = "";
 let offered = Math.floor(project.edited / BATCH);
 let progress = project;
+/** Points that were marked as missing, to be brought back as they were. */
+const marked = new Map();
 
 const view = new View(stage, () => editor?.draw());
 const editor = new Editor(stage, byId("magnifier"), view, project.scheme, {
@@ -69,11 +75,12 @@ async function open(number) {
     if (turnNumber !== opening) return;
   }
   const photo = photos.get(number);
+  const { faces, edited } = photo.history.current;
   view.show(number, photo.width, photo.height);
-  editor.selected = largest(photo.history.current);
+  editor.selected = largest(faces);
   editor.point = -1;
-  editor.show(photo.history.current);
-  if (!photo.history.current.length && !photo.edited) {
+  editor.show(faces);
+  if (!faces.length && !edited) {
     hint("No face was found: draw a box around it, or press Enter if there is none");
     editor.setDrawing(true);
   }
@@ -83,13 +90,13 @@ async function open(number) {
 
 function remember(number, details) {
   const photo = photos.get(number);
+  const { width, height, revision, faces, edited } = details;
   if (photo) {
-    photo.history.push(details.faces);
-    Object.assign(photo, { revision: details.revision, edited: details.edited });
+    photo.history.push({ faces, edited });
+    photo.revision = revision;
   } else {
-    const { width, height, revision, edited } = details;
-    const history = new History(details.faces);
-    photos.set(number, { width, height, revision, edited, history, saving: false, queued: false, problem: "" });
+    const history = new History({ faces, edited });
+    photos.set(number, { width, height, revision, history, saving: false, queued: false, problem: "" });
   }
 }
 
@@ -109,8 +116,7 @@ function largest(faces) {
 /** A complete change of the current photo's faces. */
 function commit(faces, key = null) {
   const photo = photos.get(current);
-  photo.history.push(faces, key);
-  photo.edited = true;
+  photo.history.push({ faces, edited: true }, key);
   hint("");
   editor.show(faces);
   save(current);
@@ -126,19 +132,20 @@ async function save(number) {
   photo.saving = true;
   photo.queued = false;
   refreshSaved();
-  const faces = photo.history.current;
   try {
-    const answer = await request(`photos/${number}`, "PUT", { revision: photo.revision, edited: photo.edited, faces });
+    const body = { revision: photo.revision, ...photo.history.current };
+    const answer = await request(`photos/${number}`, "PUT", body);
     photo.revision = answer.revision;
-    photo.problem = "";
     strip.updateOne(number, answer.photo);
     showProgress(answer);
+    succeeded(photo);
   } catch (error) {
-    if (error.status === 409) await adopt(number);
-    else {
-      photo.problem = error.message;
-      notify(`Not saved: ${error.message}`, true);
-      if (error.status === 0 || error.status >= 500) setTimeout(() => retry(number), 3000);
+    try {
+      if (error.status !== 409) throw error;
+      await adopt(number);
+      succeeded(photo);
+    } catch (other) {
+      failed(number, other);
     }
   } finally {
     photo.saving = false;
@@ -147,19 +154,35 @@ async function save(number) {
   refreshSaved();
 }
 
-function retry(number) {
+function succeeded(photo) {
+  photo.problem = "";
+  photo.notice?.remove();
+}
+
+/** Says that a photo is not saved, and tries again later if that may help. */
+function failed(number, error) {
   const photo = photos.get(number);
-  if (photo.problem && !photo.saving) save(number);
+  photo.problem = error.message;
+  photo.notice?.remove();
+  photo.notice = notify(`Not saved: ${error.message}`, true);
+  clearTimeout(photo.timer);
+  if (error.status === 0 || error.status >= 409) {
+    photo.timer = setTimeout(() => photo.problem && !photo.saving && save(number), RETRY);
+  }
 }
 
 /** Takes over what another window has made of a photo; this window's version is one undo away. */
 async function adopt(number) {
-  const photo = photos.get(number);
-  photo.queued = false;
-  remember(number, await request(`photos/${number}`));
-  photo.problem = "";
+  const details = await request(`photos/${number}`);
+  photos.get(number).queued = false;
+  if (number === current) editor.abandon();
+  remember(number, details);
   notify("This photo was changed in another window, whose version is shown now. Undo (Ctrl Z) brings yours back.", true);
-  if (number === current) editor.show(photo.history.current);
+  if (number === current) showState();
+}
+
+function showState() {
+  editor.show(photos.get(current).history.current.faces);
 }
 
 function unsaved() {
@@ -216,12 +239,12 @@ async function poll() {
 
 /** Shows what another window has made of a photo that this one has not changed since. */
 async function follow(number, photo, summary) {
-  const idle = !photo.saving && !photo.problem && !(number === current && editor.busy);
-  if (!idle || summary.revision <= photo.revision) return;
+  const idle = () => !photo.saving && !photo.problem && !(number === current && editor.busy);
+  if (!idle() || summary.revision <= photo.revision) return;
   const details = await request(`photos/${number}`);
-  if (details.revision <= photo.revision || photo.saving) return;
+  if (details.revision <= photo.revision || !idle()) return;
   remember(number, details);
-  if (number === current) editor.show(photo.history.current);
+  if (number === current) showState();
 }
 
 // Tools
@@ -270,6 +293,8 @@ function refreshTools() {
 }
 
 async function run(action, event) {
+  if (editor.gesture && action.name !== "cancel") return; // the pointer is dragging something
+  if (event?.repeat && !action.repeats) return;
   if (editor.fitting) await editor.settled();
   if (!photos.has(current) && !["next", "previous", "accept", "help", "make"].includes(action.name)) return;
   actions[action.name](event);
@@ -320,8 +345,9 @@ const actions = {
   accept() {
     const photo = photos.get(current);
     if (photo) {
-      if (!photo.edited) {
-        photo.edited = true;
+      const { faces, edited } = photo.history.current;
+      if (!edited) {
+        photo.history.push({ faces, edited: true });
         save(current);
       }
       strip.photos[current] = { ...strip.photos[current], edited: true };
@@ -368,27 +394,36 @@ const actions = {
   occluded() {
     const face = editor.face;
     if (!face?.points[editor.point]) return;
-    changeFace({ ...face, occluded: toggled(face.occluded, editor.point) });
+    const occluded = !face.occluded.includes(editor.point);
+    changeFace({ ...face, occluded: including(face.occluded, editor.point, occluded) });
     editor.describe(editor.point);
   },
   async missing() {
     const [face, point] = [editor.face, editor.point];
     if (!face || point < 0) return;
-    const without = (numbers) => numbers.filter((one) => one !== point);
-    const change = { moved: without(face.moved), occluded: without(face.occluded) };
-    let place = null;
-    if (!face.points[point]) {
-      place = (await editor.fitted(face.box, face.angle))?.[point] ?? centre(face.box);
+    const key = `${current} ${editor.selected} ${point}`;
+    const withPoint = (place, isMoved, isOccluded) => ({
+      ...face,
+      points: face.points.map((one, at) => (at === point ? place : one)),
+      moved: including(face.moved, point, isMoved),
+      occluded: including(face.occluded, point, isOccluded),
+    });
+    if (face.points[point]) {
+      marked.set(key, [face.points[point], face.moved.includes(point), face.occluded.includes(point)]);
+      changeFace(withPoint(null, false, false));
+    } else if (marked.has(key)) {
+      changeFace(withPoint(...marked.get(key)));
+    } else {
+      const found = await editor.fitted(face.box, face.angle);
       if (editor.face !== face) return;
+      changeFace(withPoint(found?.[point] ?? centre(face.box), false, false));
     }
-    const points = face.points.map((one, at) => (at === point ? place : one));
-    changeFace({ ...face, ...change, points });
     editor.describe(point);
   },
   release() {
     const face = editor.face;
     if (!face?.moved.includes(editor.point)) return;
-    editor.faces = editor.withFace(editor.faces, { ...face, moved: toggled(face.moved, editor.point) });
+    editor.faces = editor.withFace(editor.faces, { ...face, moved: including(face.moved, editor.point, false) });
     editor.refit(editor.selected);
   },
   fit: () => editor.face && editor.refit(editor.selected),
@@ -443,7 +478,8 @@ const actions = {
 function restore(way) {
   const photo = photos.get(current);
   if (!(way === "undo" ? photo.history.canUndo : photo.history.canRedo)) return;
-  editor.show(photo.history[way]());
+  photo.history[way]();
+  showState();
   save(current);
 }
 
@@ -466,9 +502,13 @@ byId("order").addEventListener("change", (event) => {
 // Making pictures, videos and files
 
 const PRODUCTS = { drawn: "This photo with its points", morph: "Morph of all corrected", midway: "Midway of two",
-  mean: "Mean of all corrected", coco: "COCO", csv: "CSV", dlib: "dlib XML", pts: ".pts" };
+  mean: "Mean of all corrected" };
+const FILES = { coco: "COCO", csv: "CSV", dlib: "dlib XML", pts: ".pts" };
 
-for (const product of project.products) byId("products").append(button(PRODUCTS[product] ?? product, () => make(product)));
+for (const product of project.products) {
+  const group = product in FILES ? byId("files") : byId("products");
+  group.append(button(PRODUCTS[product] ?? FILES[product], () => make(product)));
+}
 byId("copy-command").addEventListener("click", () => navigator.clipboard.writeText(progress.command));
 
 function showMake() {
@@ -485,17 +525,24 @@ async function make(product) {
   result.textContent = "being made ...";
   const partner = byId("partner").value;
   const wanted = { drawn: [current], midway: partner === "" ? [current] : [current, Number(partner)] }[product] ?? [];
-  for (const one of byId("products").children) one.disabled = true;
+  for (const one of makers()) one.disabled = true;
   try {
-    const { name, path } = await request("products", "POST", { product, photos: wanted });
-    const where = document.createElement("p");
-    where.className = "soft";
-    where.textContent = path;
-    result.replaceChildren(...shown(name), where);
+    const { name, path, notes } = await request("products", "POST", { product, photos: wanted });
+    const lines = [path, ...notes].map((text) => {
+      const line = document.createElement("p");
+      line.className = "soft";
+      line.textContent = text;
+      return line;
+    });
+    result.replaceChildren(...shown(name), ...lines);
   } catch (error) {
     result.textContent = error.message;
   }
-  for (const one of byId("products").children) one.disabled = false;
+  for (const one of makers()) one.disabled = false;
+}
+
+function makers() {
+  return [...byId("products").children, ...byId("files").children];
 }
 
 /** An element that shows a picture or video; other files are only named. */

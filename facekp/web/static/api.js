@@ -22,7 +22,7 @@ export async function request(path, method = "GET", body = undefined) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new RequestError(0, "the server has ended; start the command again to go on");
+    throw new RequestError(0, "the server does not answer: if it has ended, start the command again");
   }
   const answer = await response.json().catch(() => ({ error: `status ${response.status}` }));
   if (!response.ok) throw new RequestError(response.status, answer.error);

@@ -70,6 +70,7 @@ async function run() {
       show(frame.bitmap, await answer);
     } catch (error) {
       say(error.message);
+      byId("rate").textContent = "";
       if (error.status === 0) return;
       await new Promise((resolve) => setTimeout(resolve, 500));
     }

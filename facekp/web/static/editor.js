@@ -37,7 +37,7 @@ export class Editor {
     for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
       stage.addEventListener(type, (event) => this[type](event));
     }
-    stage.addEventListener("pointerleave", () => this.actions.readout(""));
+    stage.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.actions.readout(""));
     stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
@@ -65,6 +65,7 @@ export class Editor {
   }
 
   select(face, point = -1) {
+    if (this.gesture) return;
     this.selected = face;
     this.point = point;
     this.draw();
@@ -184,11 +185,13 @@ export class Editor {
 
   // Gestures
 
-  pointerdown(event) {
+  async pointerdown(event) {
     this.stage.focus({ preventScroll: true });
-    if (event.button > 1 || this.fitting) return;
+    if (event.button > 1) return;
     this.stage.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, event);
+    if (this.fitting) await this.settled();
+    if (!this.pointers.has(event.pointerId)) return; // it was let go in the meantime
     const at = this.view.toPhoto(event);
     if (this.pointers.size === 2) {
       this.abandon();
@@ -206,6 +209,7 @@ export class Editor {
       this.gesture.offset = [place[0] - at[0], place[1] - at[1]];
       this.draw();
       this.actions.changed();
+      this.describe(this.point);
       this.view.magnify(this.magnifier, place);
     }
     this.stage.classList.toggle("panning", this.gesture.type === "pan");
@@ -386,13 +390,12 @@ export function placed(face, point, to) {
   return {
     ...face,
     points: face.points.map((place, at) => (at === point ? to : place)),
-    moved: face.moved.includes(point) ? face.moved : [...face.moved, point].sort((a, b) => a - b),
+    moved: including(face.moved, point, true),
   };
 }
 
-/** A list of numbers with one added, or removed if it was there. */
-export function toggled(numbers, number) {
-  return numbers.includes(number)
-    ? numbers.filter((one) => one !== number)
-    : [...numbers, number].sort((a, b) => a - b);
+/** A list of numbers with one in it, or not. */
+export function including(numbers, number, wanted) {
+  const others = numbers.filter((one) => one !== number);
+  return wanted ? [...others, number].sort((a, b) => a - b) : others;
 }

@@ -62,7 +62,10 @@ export class Strip {
     const name = photo.name.split(/[\\/]/).at(-1);
     item.querySelector(".title").textContent = name;
     item.querySelector(".state").textContent = describe(photo);
-    item.querySelector("button").title = photo.error ? `${photo.name}: ${photo.error}` : photo.name;
+    const unit = photo.labelled
+      ? "how far the labels are from the network's points, in % of the box"
+      : "how much the network's points depend on the crop, in % of the box";
+    item.querySelector("button").title = `${photo.name}: ${photo.error || unit}`;
     item.classList.toggle("edited", photo.edited);
     item.classList.toggle("unusable", Boolean(photo.error));
   }
