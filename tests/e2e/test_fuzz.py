@@ -167,7 +167,7 @@ def use_csv(path: Path) -> None:
             if boxes is not None:
                 sane(boxes.reshape(-1, 2, 2), 2)
                 points = given_faces.points_for(Path(photo))
-                sane(np.nan_to_num(points).reshape(len(boxes), -1, 2), count or 0)
+                sane(np.nan_to_num(points).reshape(len(boxes), count or 0, 2), count or 0)
                 assert (np.isnan(points[..., :1]) == np.isnan(points[..., 1:])).all()
 
 
