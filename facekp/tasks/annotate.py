@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facekp.core.errors import ConfigError
-from facekp.core.files import atomic_write_text
-from facekp.core.image import read_image
-from facekp.core.landmarks import LandmarkScheme, bundled_schemes
 from facekp.data.formats.corrected_csv import CorrectedPhoto, is_corrected_csv
 from facekp.data.formats.recognition import writable_format
-from facekp.data.records import FaceRecord
-from facekp.inference.faces import Face
 from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder
+from facekp.tasks.corrected_products import Products, train_command
 from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
-from facekp.tasks.morph import MorphSettings, morph
 from facekp.tasks.starting_points import StartingPoints, photos_of_records
 from facekp.tasks.web_page import PageSettings, require_web, serve
-from facekp.tasks.written_annotations import write_face_annotations
-from facekp.visualization.overlay import draw_faces, save_image
 
 if TYPE_CHECKING:
     from facekp.data.datamodule import FaceDataModule
     from facekp.web.session import AnnotationSession, PhotoState
 
 FILE = "corrected.csv"
-FORMATS = ("coco", "csv", "dlib", "pts")
-MORPHS = ("morph", "midway", "mean")
 RELATIVE_SHAPES = 1000
 """Faces whose mean shape a drawn box gets if the network has other points."""
 
@@ -61,7 +51,7 @@ def annotate(
         dataset: a data set in place of photos.
         points: what was saved, to go on with: a `corrected.csv` is edited in place, and made if it
             is missing; other annotations are where the work starts.
-        format: of annotations that are also written at the end, one of `FORMATS`.
+        format: of annotations that are also written at the end, see `writable_format`.
         output: folder of the files.
         page: how it is served.
         arguments: of the command line, for the command that goes on.
@@ -192,153 +182,8 @@ def _mean_shape(known: dict[Path, CorrectedPhoto]) -> np.ndarray | None:
     return np.nanmedian(relative, axis=0)
 
 
-def train_command(session: AnnotationSession, folder: Path) -> str:
-    """The command that trains on a session's file.
-
-    Args:
-        session: with photos that were looked through.
-        folder: gets the landmark scheme, if it is not a bundled one.
-    """
-    scheme = session.scheme
-    landmarks = scheme.name
-    if bundled_schemes().get(landmarks) != scheme:
-        file = folder / "landmarks.yaml"
-        if not file.exists():
-            atomic_write_text(file, scheme.to_yaml())
-        landmarks = str(file)
-    root = os.path.commonpath([photo.file.absolute().parent for photo in session.photos])
-    settings = {
-        "dataset": "annotations",
-        "dataset.train": session.path,
-        "dataset.images": os.path.relpath(root) if Path(root).is_relative_to(Path.cwd()) else root,
-        "dataset.landmarks": landmarks,
-        "init_from": "ibug68",
-    }
-    return " ".join(
-        ["python train.py", *(shlex.quote(f"{name}={value}") for name, value in settings.items())]
-    )
-
-
 def _go_on(session: AnnotationSession, arguments: Sequence[str]) -> str:
     """The command that continues a session."""
     kept = [argument for argument in arguments if not argument.startswith(("points=", "output="))]
     words = [*kept, f"points={session.path}"]
     return "python predict.py " + " ".join(map(shlex.quote, words))
-
-
-class Products:
-    """Pictures, videos and annotations of what was corrected so far."""
-
-    def __init__(self, session: AnnotationSession, folder: Path) -> None:
-        self._session, self._folder = session, folder
-        self._notes: list[str] = []
-        self._makers: dict[str, Callable[[Sequence[int]], Path]] = {"drawn": self._drawn}
-        predictor = session.predictor
-        whole = predictor.description.covers_scheme
-        if whole and predictor.scheme.point_names == session.scheme.point_names:
-            self._makers |= {name: self._morph(name) for name in MORPHS}
-        self._makers |= {name: self._annotations(name) for name in FORMATS}
-
-    @property
-    def names(self) -> list[str]:
-        """What can be made."""
-        return list(self._makers)
-
-    def make(self, name: str, numbers: Sequence[int]) -> tuple[Path, list[str]]:
-        """Make a picture, video or file; gives its path, and what the user should know.
-
-        Args:
-            name: one of `names`.
-            numbers: of the photos; none: all that were looked through.
-
-        Raises:
-            FacekpError: it cannot be made.
-        """
-        self._notes = []
-        return self._makers[name](numbers), self._notes
-
-    def _chosen(self, numbers: Sequence[int]) -> list[PhotoState]:
-        photos = self._session.photos
-        return [photos[n] for n in numbers] or [photo for photo in photos if photo.edited]
-
-    def _drawn(self, numbers: Sequence[int]) -> Path:
-        number = numbers[0] if numbers else 0
-        photo = self._session.open(number)
-        drawn = [
-            Face(face.bbox, face.keypoints, face.score, self._session.box_source)
-            for face in photo.faces or ()
-        ]
-        path = self._folder / f"{number + 1:04d}_{photo.file.stem}_points.jpg"
-        image = read_image(photo.file, upright=True)
-        save_image(path, draw_faces(image, drawn, self._session.scheme), 95)
-        return path
-
-    def _morph(self, name: str) -> Callable[[Sequence[int]], Path]:
-        def make(numbers: Sequence[int]) -> Path:
-            chosen = self._chosen(numbers)
-            unknown = [photo.name for photo in chosen if not photo.saved]
-            if unknown:
-                raise ConfigError(f"{unknown[0]} is not corrected yet; press Enter on it first")
-            settings = MorphSettings(
-                size=(720, 720),
-                zoom=None,
-                fps=25,
-                seconds=1.5,
-                hold=0.5,
-                easing="smooth",
-                midway=name == "midway",
-                mean=name == "mean",
-            )
-            path = self._folder / f"{name}{'.mp4' if name == 'morph' else '.png'}"
-            files = [str(photo.file) for photo in chosen]
-            session = self._session
-            if len(files) < 2:
-                raise ConfigError("two corrected photos are needed; press Enter on each")
-            find = str(session.path), "largest", "given"
-            try:
-                return morph(
-                    session.predictor, files, *find, settings, str(path), self._notes.append
-                )
-            except ConfigError as error:
-                raise ConfigError(". ".join([str(error), *self._notes])) from error
-
-        return make
-
-    def _annotations(self, name: str) -> Callable[[Sequence[int]], Path]:
-        def make(_numbers: Sequence[int]) -> Path:
-            records = [
-                _record(photo, at, self._session.scheme)
-                for photo in self._session.photos
-                if photo.saved
-                for at in range(len(photo.faces or ()))
-            ]
-            if not records:
-                raise ConfigError("no photo is corrected yet; press Enter on each")
-            scores = [face.score for p in self._session.photos if p.saved for face in p.faces or ()]
-            hidden = any(face.occluded for p in self._session.photos for face in p.faces or ())
-            if hidden and name in ("dlib", "pts"):
-                self._notes.append(f"{name} cannot hold that points are occluded; coco and csv can")
-            folder = output_folder(str(self._folder / name))
-            annotation_format = writable_format(name)
-            return write_face_annotations(
-                folder, annotation_format, records, scores, self._session.scheme
-            )
-
-        return make
-
-
-def _record(photo: PhotoState, at: int, scheme: LandmarkScheme) -> FaceRecord:
-    face = (photo.faces or ())[at]
-    occluded = np.zeros(scheme.count, bool)
-    occluded[list(face.occluded)] = True
-    return FaceRecord(
-        image=photo.file,
-        bbox=face.bbox,
-        keypoints=face.keypoints,
-        name=photo.name,
-        group=photo.group or str(photo.file),
-        subset="",
-        origin=(photo.file, None),
-        upright=True,
-        occluded=occluded,
-    )

@@ -17,7 +17,8 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.formats.corrected_csv import CorrectedFace, read_corrected_csv
 from facekp.inference.predictor import Predictor
-from facekp.tasks.annotate import Products, open_session, train_command
+from facekp.tasks.annotate import open_session
+from facekp.tasks.corrected_products import Products, train_command
 from facekp.tasks.known_faces import read_annotations
 from facekp.tasks.predict import Options, predict
 from facekp.web.session import AnnotationSession

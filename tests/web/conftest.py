@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from facekp.core.image import read_image
 from facekp.inference.predictor import Predictor
-from facekp.tasks.annotate import Products, train_command
+from facekp.tasks.corrected_products import Products, train_command
 from facekp.web.annotate import annotation_application
 from facekp.web.server import LocalServer, Pages
 from facekp.web.session import AnnotationSession, PhotoState
