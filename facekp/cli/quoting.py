@@ -11,7 +11,7 @@ from facekp.core.errors import ConfigError
 
 PATHS = frozenset(
     {
-        "input", "boxes", "points", "data_dir", "ckpt_path", "init_from", "teacher",
+        "input", "boxes", "points", "runs", "data_dir", "ckpt_path", "init_from", "teacher",
         "dataset.train", "dataset.val", "dataset.test", "dataset.images", "dataset.landmarks",
         "dataset.cache_dir", "detector.model",
     }

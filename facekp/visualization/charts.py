@@ -279,3 +279,37 @@ def sweep_effects(jobs: pd.DataFrame, settings: Sequence[str], monitor: str) -> 
     for axes in list(grid.flat)[len(settings) :]:
         axes.axis("off")
     return figure
+
+
+@mpl.rc_context(_STYLE)
+def compared_losses(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Training and validation loss of several runs by epoch, one colour per run.
+
+    Args:
+        histories: one row per epoch with `epoch`, `train/loss` and `val/loss`, by run.
+    """
+    figure = _figure(8, 4)
+    axes = figure.subplots()
+    colours = mpl.colormaps["turbo"](np.linspace(0.1, 0.9, len(histories)))
+    losses: list[np.ndarray] = []
+    for colour, (name, history) in zip(colours, histories.items(), strict=True):
+        for column, style, label in (("train/loss", "--", None), ("val/loss", "-", name)):
+            if column not in history:
+                continue
+            known = history[column].notna()
+            losses.append(history[column][known].to_numpy())
+            few = "o" if known.sum() == 1 else ""
+            axes.plot(
+                history["epoch"][known] + 1,
+                losses[-1],
+                few + style,
+                color=colour,
+                label=label,
+                ms=3,
+            )
+    _logarithmic(axes, "y", np.concatenate(losses))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss (dashed: training)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure

@@ -1,0 +1,231 @@
+"""Comparing finished runs: curves, figures, paired differences, settings, faces."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from facekp.core.errors import ConfigError
+from facekp.core.progress import with_progress
+from facekp.core.run_folder import BEST, HISTORY, REPORT, RESULTS
+from facekp.data.datamodule import FaceDataModule
+from facekp.data.records import FaceRecord, annotated_points
+from facekp.inference.predictor import Predictor
+from facekp.metrics import face_errors, format_metric, nme_column, summarize
+from facekp.tasks.common import output_folder
+from facekp.tasks.training_data import load_training_data
+from facekp.training.flatten import flatten
+from facekp.visualization.reports.compare import ComparedRun, write_comparison
+
+SETTINGS = ("dataset", "model", "augmentation", "trainer", "seed", "init_from", "teacher")
+"""Of a configuration, where runs may differ; the rest is names and folders."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    folder: Path
+    results: dict[str, Any]
+    history: pd.DataFrame
+    predictor: Predictor
+
+
+def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str) -> pd.DataFrame:
+    """Compare finished runs on the validation faces that all of them have.
+
+    Writes `report.html`, `losses.png`, `figures.csv` (one row per run), `differences.csv` (each
+    run minus the first, mean over the same faces and its standard error), `errors.csv` (NME of each
+    face by run), `settings.csv` (one row per setting that differs) and `faces.jpg`.
+
+    Args:
+        runs: folders of runs, or of sweeps, whose finished jobs are taken.
+        data_dir: where the data is; None: where it was in training.
+        output: folder of the files.
+
+    Returns:
+        The content of `differences.csv`.
+
+    Raises:
+        ConfigError: fewer than two finished runs; runs that have no face or other points in common.
+        DataError: the data is missing or broken.
+    """
+    found = [_read(folder) for folder in _folders(runs)]
+    labels = _labels([run.folder for run in found], [run.results["name"] for run in found])
+    settings = _differing({name: run.predictor for name, run in zip(labels, found, strict=True)})
+    _check_points(dict(zip(labels, found, strict=True)))
+    records = _common_faces(found, data_dir)
+    threshold = float(found[0].predictor.description.config.get("threshold", 0.08))
+    compared = []
+    for label, run in zip(labels, found, strict=True):
+        faces = records[run.folder]
+        shown = with_progress(faces, len(faces), f"{label} faces")
+        points = np.stack(run.predictor.predict_boxes((r.load(3), r.bbox) for r in shown))
+        predictor = run.predictor
+        errors = face_errors(faces, points, predictor.points, predictor.scheme, threshold)
+        compared.append(ComparedRun(label, run.folder, run.history, run.results, points, errors))
+    figures = pd.concat(
+        [summarize(run.errors, threshold).assign(run=run.label) for run in compared],
+        ignore_index=True,
+    )
+    figures.insert(0, "run", figures.pop("run"))
+    differences = paired_differences({run.label: run.errors for run in compared})
+    folder = output_folder(output)
+    figures.to_csv(folder / "figures.csv", index=False)
+    differences.to_csv(folder / "differences.csv", index=False)
+    settings.to_csv(folder / "settings.csv", index=False)
+    nme = nme_column(compared[0].errors)
+    by_run = {run.label: run.errors[nme] for run in compared}
+    pd.DataFrame({"image": compared[0].errors["image"], **by_run}).to_csv(
+        folder / "errors.csv", index=False
+    )
+    first = found[0].predictor
+    faces = records[found[0].folder]
+    write_comparison(
+        folder, compared, figures, differences, settings, faces, first.scheme, first.points
+    )
+    _show(figures, differences, nme)
+    print(f"report      {folder / REPORT}")
+    return differences
+
+
+def _folders(runs: str | Sequence[str] | None) -> list[Path]:
+    """The folders of the runs, those of a sweep's finished jobs included."""
+    if not runs:
+        raise ConfigError("runs= is missing: give folders, e.g. runs=[runs/part1/A,runs/part1/B]")
+    folders: list[Path] = []
+    for name in [runs] if isinstance(runs, str) else runs:
+        folder = Path(str(name))
+        jobs = sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
+        folders += [folder] if (folder / RESULTS).is_file() else jobs
+        if not (jobs or folder in folders):
+            raise ConfigError(
+                f"runs={folder}: not the folder of a finished run or sweep ({RESULTS} is missing)"
+            )
+    folders = list(dict.fromkeys(folders))
+    if len(folders) < 2:
+        raise ConfigError(f"runs={folders[0]}: give two or more finished runs")
+    return folders
+
+
+def _read(folder: Path) -> _Run:
+    results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    history = pd.read_csv(folder / HISTORY)
+    return _Run(folder, results, history, Predictor.load(folder / BEST))
+
+
+def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
+    """The experiments' names, where they are the same with what differs in the folders."""
+    parents = os.path.commonpath([folder.absolute() for folder in folders])
+    return [
+        name
+        if list(names).count(name) == 1
+        else os.path.relpath(folder.absolute(), parents).replace(os.sep, " ")
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+
+def _differing(predictors: Mapping[str, Predictor]) -> pd.DataFrame:
+    """One row per setting that differs, one column per run."""
+    settings = {
+        label: flatten({key: predictor.description.config.get(key) for key in SETTINGS})
+        for label, predictor in predictors.items()
+    }
+    names = list(dict.fromkeys(name for of_run in settings.values() for name in of_run))
+    rows = []
+    for name in names:
+        values = {label: str(of_run.get(name, "")) for label, of_run in settings.items()}
+        if len(set(values.values())) > 1:
+            rows.append({"setting": name, **values})
+    return pd.DataFrame(rows, columns=["setting", *settings])
+
+
+def _check_points(runs: Mapping[str, _Run]) -> None:
+    points = {
+        label: (run.predictor.scheme.point_names, tuple(run.predictor.points))
+        for label, run in runs.items()
+    }
+    if len(set(points.values())) > 1:
+        counts = ", ".join(f"{label} {len(of_run[1])}" for label, of_run in points.items())
+        raise ConfigError(f"runs: they predict other points ({counts}); compare runs of the same")
+
+
+def _common_faces(runs: Sequence[_Run], data_dir: str | None) -> dict[Path, list[FaceRecord]]:
+    """Each run's validation faces that all runs have, in the same order.
+
+    Two runs may crop the same face by different boxes; its labels are the same.
+    """
+    known: dict[str, FaceDataModule] = {}
+    by_run: dict[Path, dict[str, FaceRecord]] = {}
+    for run in runs:
+        description = run.predictor.description
+        key = json.dumps(description.config.get("dataset"), sort_keys=True, default=str)
+        if key not in known:
+            known[key] = load_training_data(description, data_dir)
+        records = known[key].splits["val"]
+        by_run[run.folder] = {r.name: r for r in records if r.keypoints is not None}
+    first = by_run[runs[0].folder]
+
+    def is_common(name: str) -> bool:
+        found = [of_run.get(name) for of_run in by_run.values()]
+        truth = [annotated_points(record) for record in found if record is not None]
+        return len(truth) == len(found) and all(
+            np.allclose(points, truth[0], equal_nan=True) for points in truth
+        )
+
+    common = [name for name in first if is_common(name)]
+    if not common:
+        raise ConfigError("runs: no validation face is in all of them; compare runs of the same")
+    if len(common) < max(map(len, by_run.values())):
+        print(f"compared on the {len(common)} validation faces that all runs have")
+    return {folder: [of_run[name] for name in common] for folder, of_run in by_run.items()}
+
+
+def paired_differences(errors: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Each run's errors minus those of the first, on the same faces.
+
+    Args:
+        errors: of each run, one row per face in the same order, see `face_errors`.
+
+    Returns:
+        One row per run and metric: `run`, `metric`, `difference` (mean), `standard_error`, `faces`.
+    """
+    (_, first), *others = errors.items()
+    rows = []
+    for label, frame in others:
+        for metric in frame.columns.drop(["image", "subset"]):
+            difference = (frame[metric] - first[metric]).dropna()
+            rows.append(
+                {
+                    "run": label,
+                    "metric": metric,
+                    "difference": difference.mean(),
+                    "standard_error": difference.sem(),
+                    "faces": len(difference),
+                }
+            )
+    columns = ["run", "metric", "difference", "standard_error", "faces"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _show(figures: pd.DataFrame, differences: pd.DataFrame, nme: str) -> None:
+    """Print the figures, one column per run, and the paired differences in NME."""
+    table = Table(title=f"{figures['images'].iloc[0]} validation faces")
+    table.add_column("metric")
+    for label in figures["run"]:
+        table.add_column(label, justify="right")
+    for name in figures.columns.drop("run"):
+        table.add_row(name, *(format_metric(name, value) for value in figures[name]))
+    Console().print(table)
+    for row in differences[differences["metric"] == nme].to_dict("records"):
+        print(
+            f"{row['run']} minus {figures['run'].iloc[0]}: {nme} {100 * row['difference']:+.2f} +- "
+            f"{100 * row['standard_error']:.2f} points on the same {row['faces']} faces"
+        )

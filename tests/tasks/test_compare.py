@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from facekp.core.errors import ConfigError
+from facekp.tasks.compare import compare, paired_differences
+from tests.helpers import Page, Run
+
+
+@pytest.fixture
+def two(run: Run) -> list[str]:
+    return [str(run("a")[1]), str(run("b", "model.optimizer.lr=3e-3", "trainer.max_epochs=2")[1])]
+
+
+def test_runs_are_compared_on_the_same_faces(
+    two: list[str], imm_data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "compared"
+    differences = compare(two, str(imm_data), str(output))
+    errors = pd.read_csv(output / "errors.csv")
+    figures = pd.read_csv(output / "figures.csv").set_index("run")
+    assert list(errors.columns) == ["image", "a", "b"]
+    assert figures.nme_interocular["a"] == pytest.approx(errors.a.mean())
+    row = differences[differences.metric == "nme_interocular"].iloc[0]
+    assert row.difference == pytest.approx((errors.b - errors.a).mean())
+    assert row.standard_error == pytest.approx(
+        np.std(errors.b - errors.a, ddof=1) / len(errors) ** 0.5
+    )
+    settings = pd.read_csv(output / "settings.csv", dtype=str).set_index("setting")
+    assert settings.loc["model.optimizer.lr"].astype(float).tolist() == [1e-3, 3e-3]
+    assert settings.loc["trainer.max_epochs"].tolist() == ["3", "2"]
+    assert "seed" not in settings.index
+    for name in ("losses.png", "faces.jpg", "differences.csv"):
+        assert (output / name).stat().st_size > 100
+    page = Page(output / "report.html")
+    assert page.headings == ["Losses", "Figures", "Differences", "Settings", "Faces"]
+    assert not page.fetched
+
+
+def test_a_sweep_is_its_finished_jobs(two: list[str], imm_data: Path, tmp_path: Path) -> None:
+    compare(str(Path(two[0]).parent), str(imm_data), str(tmp_path / "compared"))
+    assert pd.read_csv(tmp_path / "compared/figures.csv").run.tolist() == ["a", "b"]
+
+
+def test_runs_that_cannot_be_compared(
+    two: list[str], run: Run, imm_data: Path, tmp_path: Path
+) -> None:
+    for runs, message in (
+        (None, "runs= is missing"),
+        (two[:1], "two or more"),
+        ([two[0], two[0]], "two or more"),
+        ([two[0], str(tmp_path / "nowhere")], "not the folder of a finished run"),
+        ([two[0], str(run("c", "dataset.points=[0,52]")[1])], r"other points \(a 1, c 2\)"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            compare(runs, str(imm_data), str(tmp_path / "compared"))
+
+
+def test_differences_are_paired_and_leave_missing_values_out() -> None:
+    def frame(*values: float) -> pd.DataFrame:
+        return pd.DataFrame({"image": range(len(values)), "subset": "", "mae_px": values})
+
+    table = paired_differences({"a": frame(1, 2, 3, np.nan), "b": frame(2, 4, 3, 9)})
+    (row,) = table.to_dict("records")
+    assert (row["run"], row["difference"], row["faces"]) == ("b", 1.0, 3)
+    assert row["standard_error"] == pytest.approx(1 / 3**0.5)
