@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,12 +14,28 @@ from omegaconf import OmegaConf
 from facekp.core.devices import gpu_count
 from facekp.core.run_folder import new_run_dir
 
+NOT_SEARCHED = ("trainer.gpus=", "runs_dir=", "report=", "data_dir=", "+search=")
+"""Overrides that change where and how a search runs, not what it finds."""
+
 
 def register_resolvers() -> None:
     """Register `${facekp.run_dir:...}` and the like with OmegaConf."""
-    for resolver in (run_dir, new_dir, gpu_count, output_dir, in_sweep):
+    for resolver in (run_dir, new_dir, gpu_count, output_dir, in_sweep, study):
         name = f"facekp.{resolver.__name__}"
         OmegaConf.register_new_resolver(name, resolver, use_cache=True, replace=True)
+
+
+def study(name: str, overrides: Sequence[str], params: Mapping[str, str]) -> str:
+    """Name of a search's study: another space, or other fixed settings, make another study.
+
+    Args:
+        name: of the search.
+        overrides: of the command line.
+        params: the space.
+    """
+    fixed = sorted(text for text in overrides if not text.startswith(NOT_SEARCHED))
+    key = json.dumps([fixed, {key: str(params[key]) for key in sorted(params)}])
+    return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def output_dir() -> str | None:

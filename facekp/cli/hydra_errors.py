@@ -6,19 +6,24 @@ import difflib
 import functools
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from facekp.core.conf import CONF
 from facekp.core.errors import FacekpError
+from facekp.core.run_folder import STARTED
 
 T = TypeVar("T")
 
@@ -74,10 +79,29 @@ def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig
     @functools.wraps(function)
     def wrapped(config: DictConfig) -> T:
         _state["composed"] = True
-        with one_line_errors():
-            return function(config)
+        try:
+            with one_line_errors():
+                return function(config)
+        except SystemExit:
+            _remove_unused_folder()
+            raise
 
     return wrapped
+
+
+def _remove_unused_folder() -> None:
+    """Remove the folder of a start that was refused before it wrote anything."""
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    if hydra.mode == RunMode.MULTIRUN or hydra.output_subdir != STARTED:
+        return  # a sweep keeps its jobs' errors, a resumed run is another's
+    log = f"{hydra.job.name}.log"
+    if {path.name for path in folder.iterdir()} <= {STARTED, log}:
+        shutil.rmtree(folder / STARTED, ignore_errors=True)
+        with suppress(OSError):
+            (folder / log).unlink(missing_ok=True)
+            folder.rmdir()
+            folder.parent.rmdir()  # if it is empty
 
 
 def one_line_message(error: Exception, config_name: str, arguments: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 from facekp.cli.compose import with_default_experiment
 from facekp.cli.config import register_resolvers
 from facekp.cli.hydra_errors import one_line_errors, readable_errors, report_hydra_errors
+from facekp.cli.interrupts import resumable, started
 from facekp.cli.quoting import inputs_by_name, quote_paths
 from facekp.cli.resume import command, expand_resume
 from facekp.cli.sweeps import sweep_job
@@ -76,6 +78,7 @@ def _with_run_dir(cfg: DictConfig, folder: Path) -> DictConfig:
 @sweep_job
 def _train(cfg: DictConfig) -> float:
     """Train as configured, and return the monitored metric's best value."""
+    started(cfg.run_dir)
     return train(cfg, command()).best
 
 
@@ -92,9 +95,11 @@ def _predict(cfg: DictConfig) -> None:
 def train_main() -> None:
     """Entry point of `train.py` and `facekp-train`."""
     _find_plugins_here()
+    # It announces its set-up in five lines.
+    logging.getLogger("hydra_plugins.hydra_optuna_sweeper._impl").setLevel(logging.WARNING)
     with one_line_errors():
         sys.argv[1:] = with_default_experiment(expand_resume(quote_paths(sys.argv[1:])))
-    with report_hydra_errors("config"):
+    with resumable(), report_hydra_errors("config"):
         _train()
 
 
@@ -104,7 +109,7 @@ def predict_main() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names
     with one_line_errors():
         sys.argv[1:] = inputs_by_name(quote_paths(sys.argv[1:]))
-    with report_hydra_errors("predict"):
+    with resumable(), report_hydra_errors("predict"):
         _predict()
 
 

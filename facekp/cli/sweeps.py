@@ -9,18 +9,29 @@ import math
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
 
 from facekp.cli.config import in_sweep
+from facekp.cli.hydra_errors import one_line_errors
+from facekp.cli.interrupts import started
 from facekp.cli.resume import command, program
+from facekp.cli.validation import check_rules
 from facekp.core.errors import FacekpError
 from facekp.core.run_folder import ERROR, LAST, REPORT, RESULTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +73,12 @@ def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig],
 class SweepReport(Callback):
     """Hydra callback that writes the report after the last job; exits with 1 if jobs failed."""
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Refuse values that no job can have, before the first begins."""
+        started(config.hydra.sweep.dir, is_sweep=True)
+        with one_line_errors():
+            check_swept_values(list(config.hydra.overrides.task))
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
         from facekp.visualization.reports.sweep import write_sweep_report
@@ -69,9 +86,62 @@ class SweepReport(Callback):
         folder = Path(config.hydra.sweep.dir)
         command = " ".join([program(), *map(shlex.quote, sys.argv[1:])])
         jobs = write_sweep_report(folder, command)
+        show_ranking(jobs)
         print(f"sweep       {folder / 'sweep.csv'}")
         print(f"report      {folder / REPORT}")
         failed = jobs[jobs["status"] != "done"]
         if len(failed):
             names = ", ".join(sorted(failed["job"]))
             sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed: {names}; see their {ERROR}")
+
+
+def check_swept_values(overrides: Sequence[str]) -> None:
+    """Check types and ranges of each value of a sweep, one after another.
+
+    Args:
+        overrides: of the command line.
+
+    Raises:
+        ConfigError: a value that no job can have.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    choices = [
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [override.input_line or ""]
+        for override in parsed
+    ]
+    first = [values[0] for values in choices]
+    loader = GlobalHydra.instance().config_loader()
+    for at, values in enumerate(choices):
+        for value in values if len(values) > 1 else ():
+            chosen = [*first[:at], value, *first[at + 1 :]]
+            check_rules(loader.load_configuration("config", chosen, RunMode.RUN))
+
+
+def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
+    """Print the best jobs of each experiment with the settings that differ.
+
+    Args:
+        jobs: see `read_jobs`.
+        count: of jobs per experiment.
+    """
+    from facekp.metrics import (
+        format_metric,  # imports torch, which a sweep's start need not wait for
+    )
+
+    first, last = jobs.columns.get_loc("experiment"), jobs.columns.get_loc("monitor")
+    settings = list(jobs.columns[first + 1 : last])  # type: ignore[operator]
+    for name, group in jobs[jobs["status"] == "done"].groupby("experiment"):
+        monitor = group["monitor"].iloc[0]
+        best = group.head(count)
+        table = Table(title=f"{name}: best {len(best)} of {len(group)} by {monitor}")
+        table.add_column("job")
+        for column in (*(name.rpartition(".")[2] for name in settings), monitor):
+            table.add_column(column, justify="right")
+        for row in best.to_dict("records"):
+            values = (row[name] for name in settings)
+            texts = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+            cells = [str(row["job"]), *texts]
+            table.add_row(*cells, format_metric(monitor, row["best"]))
+        Console().print(table)

@@ -102,7 +102,7 @@ def validate_config(cfg: DictConfig) -> None:
         ConfigError: a setting that cannot work, a missing device or a missing checkpoint.
         DataError: a missing data set.
     """
-    _check_rules(cfg)
+    check_rules(cfg)
     every, epochs = cfg.trainer.check_val_every_n_epoch, cfg.trainer.max_epochs
     if every > epochs:
         raise ConfigError(
@@ -145,8 +145,12 @@ def _check_weights(cfg: DictConfig) -> None:
             )
 
 
-def _check_rules(cfg: DictConfig) -> None:
-    """Check types and ranges, also against what the machine has."""
+def check_rules(cfg: DictConfig) -> None:
+    """Check types and ranges, also against what the machine has.
+
+    Raises:
+        ConfigError: a setting that cannot work.
+    """
     for part in ("trainer", "dataset", "model", "callbacks"):
         if not isinstance(cfg.get(part), DictConfig):
             raise ConfigError(f"{part}={cfg.get(part)}: a run needs it")

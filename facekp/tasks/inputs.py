@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
     Raises:
         ConfigError: nothing was given or found.
     """
-    if not paths:
+    if isinstance(paths, int) and not Path(str(paths)).exists():
+        raise ConfigError(f"input={paths}: no such file; for a camera use task=camera")
+    if (not paths and paths != 0) or paths is None:
         raise ConfigError("input= is missing: give a photo, folder, glob or video")
     found: dict[Path, Path] = {}  # by resolved path
     for entry in [paths] if isinstance(paths, str | int) else list(paths):
@@ -42,7 +45,18 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
             names = sorted(glob.glob(str(entry), recursive=True))  # noqa: PTH207
             named = [Path(name) for name in names if Path(name).is_file()]
         if not named:
-            raise ConfigError(f"input={entry}: no photo or video there")
+            raise ConfigError(f"input={entry}: {_reason(str(entry))}")
         for file in named:
             found.setdefault(file.resolve(), file)
     return list(found.values())
+
+
+def _reason(entry: str) -> str:
+    """Why an input names no photo or video, and what would."""
+    if re.match(r"[a-z][a-z0-9+.-]+://", entry):
+        return "an address; download the file first, and give its name"
+    if Path(entry).is_dir():
+        inner = sorted(path.name for path in Path(entry).iterdir() if path.is_dir())
+        below = f"; folders in it are not searched, give {entry}/*" if inner else ""
+        return f"no photo or video in this folder{below}"
+    return "there is no such file or folder"

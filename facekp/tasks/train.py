@@ -122,7 +122,12 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
         write_run_files(run_dir, description)
     log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
 
-    fitted = fit(module, datamodule, trainer, cfg.monitor, cfg.ckpt_path)
+    try:
+        fitted = fit(module, datamodule, trainer, cfg.monitor, cfg.ckpt_path)
+    except SystemExit as error:
+        if trainer.interrupted:  # Lightning ends the program on Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
     report = None
     if trainer.is_global_zero:  # one process reports for all
         results = summarize_run(cfg, fitted, started, command) | {

@@ -9,10 +9,20 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from facekp.cli.config import new_dir, run_dir
+from facekp.cli.config import new_dir, run_dir, study
 from facekp.models.bundled import BUNDLED
 from facekp.models.factory import build_network
 from tests.conftest import ROOT, composed
+
+
+def test_a_search_of_another_space_or_recipe_is_another_study() -> None:
+    space = {"model.optimizer.lr": "interval(1e-5,1e-2)"}
+    command = ["experiment=part1", "+search=part1", "dataset.batch_size=4"]
+    name = study("part1", command, space)
+    assert name.startswith("part1-")
+    assert study("part1", [*command[::-1], "trainer.gpus=1", "runs_dir=x"], space) == name
+    assert study("part1", ["experiment=part1", "+search=part1"], space) != name
+    assert study("part1", command, {"model.optimizer.lr": "interval(1e-5,1e-3)"}) != name
 
 
 def test_folders_are_never_shared(tmp_path: Path) -> None:

@@ -25,11 +25,11 @@ def test_command_line_sweeps_over_the_parts(
         [
             sys.executable, str(ROOT / "train.py"), "-m", "experiment=part1,part2,part3",
             f"runs_dir={tmp_path}/runs", f"data_dir={data}", "trainer.max_epochs=1",
-            "dataset.batch_size=12,0", "dataset.cache=memory",
+            "dataset.batch_size=12", "dataset.points=[52],[999]", "dataset.cache=memory",
         ],
         capture_output=True, text=True, cwd=tmp_path, check=False,
     )  # fmt: skip
-    # a batch of 0 fails, and takes no other job along
+    # a point that does not exist fails, and takes no other job along
     assert done.returncode == 1
     assert "3 of 6 jobs failed: 1_part1, 3_part2, 5_part3" in done.stderr
     (table,) = tmp_path.glob("runs/sweeps/*/sweep.csv")
@@ -37,13 +37,14 @@ def test_command_line_sweeps_over_the_parts(
     assert list(jobs["job"]) == [
         "0_part1", "1_part1", "2_part2", "3_part2", "4_part3", "5_part3"
     ]  # fmt: skip
-    assert list(jobs["dataset.batch_size"]) == [12, 0] * 3
+    assert list(jobs["dataset.points"]) == ["[52]", "[999]"] * 3
     assert list(jobs["status"]) == ["done", "failed"] * 3
-    assert "dataset.batch_size=0: give a whole number, at least 1" in jobs["error"][1]
+    assert "999" in jobs["error"][1]
+    assert "part2: best 1 of 1 by val/mse" in done.stdout
     page = (table.parent / "report.html").read_text()
     assert 'href="0_part1/report.html"' in page
     assert (table.parent / "0_part1/report.html").is_file()
-    assert "at least 1" in page
+    assert "999" in page
     names = sorted(path.parent.parent.name for path in tmp_path.glob("runs/sweeps/*/*/*/best.ckpt"))
     assert names == ["0_part1", "2_part2", "4_part3"]
     assert len(list(tmp_path.glob("runs/sweeps/*/*/checkpoints/best.ckpt"))) == 3

@@ -78,13 +78,27 @@ TRAIN = [
 
 
 @pytest.mark.parametrize(("argument", "message"), TRAIN)
-def test_train(said: Callable[..., str], imm_data: Path, argument: str, message: str) -> None:
+def test_train(
+    said: Callable[..., str], imm_data: Path, tmp_path: Path, argument: str, message: str
+) -> None:
     start = time.perf_counter()
     line = said("train.py", "experiment=part1", f"data_dir={imm_data}", argument)
     assert line.startswith("error: ")
     assert message in line
     assert "\n" not in line
     assert time.perf_counter() - start < 3
+    assert not list((tmp_path / "runs").glob("*/*"))  # a refused start leaves no folder
+
+
+def test_a_value_that_no_job_can_have_stops_a_sweep_before_its_first_job(
+    said: Callable[..., str], imm_data: Path, tmp_path: Path
+) -> None:
+    swept = ["seed=0,1", "model.optimizer.lr=1e-3,fast", "dataset.batch_size=4,8"]
+    line = said(
+        "train.py", "hydra.mode=MULTIRUN", "experiment=part1,part2", f"data_dir={imm_data}", *swept
+    )
+    assert line == "error: model.optimizer.lr=fast: give a number at least 0"
+    assert not list((tmp_path / "runs/sweeps").glob("*/*_*"))
 
 
 PREDICT = [
@@ -94,7 +108,11 @@ PREDICT = [
     ),
     ("photo.jpg", "photo.jpg: no such file, and no setting (name=value)"),
     ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
-    ("input=nowhere.jpg", "nowhere.jpg"),
+    ("input=nowhere.jpg", "nowhere.jpg: there is no such file or folder"),
+    ("input=0", "input=0: no such file; for a camera use task=camera"),
+    ("input=https://example.org/a.jpg", "an address; download the file first"),
+    ("input=conf/task", "no photo or video in this folder"),
+    ("task=compare", "runs= is missing"),
     ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
     (
         "ckpt_path=null",

@@ -1,0 +1,58 @@
+"""Ctrl-C: where the run or sweep is, and the command that continues it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from facekp.cli.resume import program
+from facekp.core.run_folder import LAST, REPORT
+
+EXIT_CODE = 130
+"""Of a program that Ctrl-C ended, as shells expect."""
+
+
+@dataclass
+class _Running:
+    folder: Path | None = None
+    is_sweep: bool = False
+
+
+_running = _Running()
+
+
+def started(folder: str | Path, is_sweep: bool = False) -> None:
+    """Remember the folder of a run or sweep, for the message; a run inside a sweep is its part."""
+    if not _running.is_sweep:
+        _running.folder, _running.is_sweep = Path(folder), is_sweep
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """End the program after Ctrl-C with the command that continues; a sweep gets its report."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        folder = _running.folder
+        if folder is None:
+            raise SystemExit(EXIT_CODE) from None
+        if _running.is_sweep:
+            _report(folder)
+        print(f"\nstopped     {folder}")
+        if not _running.is_sweep and not (folder / LAST).is_file():
+            print("            no epoch was complete: it would begin again")
+        print(f"continue    {program()} {shlex.quote(f'resume={folder}')}", flush=True)
+        raise SystemExit(EXIT_CODE) from None
+
+
+def _report(folder: Path) -> None:
+    """Write the report of a sweep's jobs so far."""
+    from facekp.visualization.reports.sweep import write_sweep_report
+
+    jobs = write_sweep_report(folder, f"{program()} resume={folder}")
+    done = int((jobs["status"] == "done").sum())
+    print(f"\n{done} of the {len(jobs)} jobs that were begun are done")
+    print(f"report      {folder / REPORT}")
