@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BEST := runs/from_nothing
 
-.PHONY: train best test test-long fuzz soak audit bench lint format setup lock clean
+.PHONY: train best test test-long docs fuzz soak audit bench lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
@@ -29,6 +29,10 @@ test: setup ## Run the tests
 
 test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium
 	$(BIN)/python -m pytest -m long
+
+docs: setup ## Build the documentation as a site
+	$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 fuzz: setup ## Try 200,000 mutated files; ten minutes
 	$(BIN)/python -m pytest tests/e2e/test_fuzz.py --inputs 200000 -s
@@ -74,4 +78,4 @@ lock: setup ## Pin the newest versions that pyproject.toml admits
 		--constraint requirements.txt --output-file benchmarks/requirements.txt benchmarks/requirements.in
 
 clean: ## Remove what setup installed
-	rm -rf .venv
+	rm -rf .venv docs/_build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -282,3 +283,7 @@ def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
     if cfg.report:
         print(f"report      {run_dir / REPORT}")
     print(f"curves      tensorboard --logdir {cfg.runs_dir}")
+    print(f"use it      python predict.py photo.jpg {shlex.quote(f'ckpt_path={run_dir / BEST}')}")
+    if "synthetic" in cfg.dataset["_target_"]:
+        own = "dataset=annotations dataset.train=faces.csv init_from=ibug68"
+        print(f"own data    python train.py {own}")

@@ -1,0 +1,107 @@
+"""The documentation: its notebook runs, its links lead somewhere, its commands compose."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+import facekp
+from facekp.cli.quoting import inputs_by_name, quote_paths
+from tests.conftest import ROOT
+
+PAGES = [
+    *sorted(path for path in ROOT.glob("*.md")),
+    *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "settings.md"),
+]
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STAND_INS = {"RUN": "runs/part1/x", "DIR": "data", "TIME": "2026", "C": "ibug68", "FILE": "x.csv"}
+
+
+def commands() -> list[tuple[str, str]]:
+    """(page, command) of each `python train.py` and `python predict.py` in the documentation."""
+    found = []
+    for page in PAGES:
+        if page.name == "CONTRIBUTING.md":  # see test_contributing.py
+            continue
+        for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            lines = text.replace("\\\n", " ").splitlines() if not language else []
+            found += [
+                (page.name, line.partition(" #")[0].strip())
+                for line in lines
+                if re.match(r"python (train|predict)\.py", line)
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_every_command_of_the_documentation_composes(
+    page: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    _, program, *arguments = shlex.split(command)
+    # Names of photos stand in for a user's own.
+    named = [a for a in arguments if "=" in a or a.startswith("-")]
+    others = [a for a in arguments if a not in named]
+    assert all(re.search(r"\.(jpg|mp4|webp)$|/$", name) for name in others), command
+    if any(argument.startswith("resume=") for argument in named):
+        return
+    sweep = "-m" in named
+    named = [argument for argument in named if argument != "-m"]
+    if sweep:  # each setting's first value
+        named = [re.sub(r"=([^,\[(]*),.*", r"=\1", argument) for argument in named]
+        named = [a for a in named if not a.startswith(("hydra/", "+search"))]
+    name = "config" if program == "train.py" else "predict"
+    GlobalHydra.instance().clear()
+    overrides = inputs_by_name(quote_paths(named))
+    if name == "config" and any(a.startswith("dataset=annotations") for a in overrides):
+        overrides = [
+            "experiment=annotations",
+            *(a for a in overrides if a != "dataset=annotations"),
+        ]
+    facekp.compose(*overrides, config_name=name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    cells = json.loads((ROOT / "examples/first_steps.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell.get("outputs") for cell in cells)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "points on the same 48 faces" in done.stdout
+    assert list(tmp_path.glob("runs/quickstart/compared/report.html"))
+
+
+@pytest.mark.long
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "docs", str(site)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 15
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r'<(?:script|img|source)[^>]*src="([^"]+)"', text)
+        loaded += re.findall(r'<link[^>]*rel="(?:stylesheet|icon)[^>]*href="([^"]+)"', text)
+        assert not [address for address in loaded if address.startswith(("http", "//"))]
