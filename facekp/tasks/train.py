@@ -283,6 +283,8 @@ def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
     if cfg.report:
         print(f"report      {run_dir / REPORT}")
     print(f"curves      tensorboard --logdir {cfg.runs_dir}")
+    if cfg.trainer.get("exclusive"):  # a job of a sweep, which ends with a ranking
+        return
     print(f"use it      python predict.py photo.jpg {shlex.quote(f'ckpt_path={run_dir / BEST}')}")
     if "synthetic" in cfg.dataset["_target_"]:
         own = "dataset=annotations dataset.train=faces.csv init_from=ibug68"

@@ -10,9 +10,9 @@ import pandas as pd
 import yaml
 
 from facekp.core.progress import format_duration
-from facekp.core.run_folder import ERROR, HISTORY, REPORT, RESULTS
+from facekp.core.run_folder import ERROR, HISTORY, REPORT, RESULTS, STARTED
 from facekp.visualization import charts
-from facekp.visualization.reports.page import Section, chart, link, table, write_page
+from facekp.visualization.reports.page import Gallery, Section, link, table, write_page
 
 
 def read_jobs(folder: Path) -> pd.DataFrame:
@@ -84,9 +84,10 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
     assert isinstance(first, int)
     assert isinstance(last, int)
     settings = list(jobs.columns[first + 1 : last])
-    sections = [_jobs_section(folder, jobs)]
+    gallery = Gallery(folder / "pictures")
+    sections = [_jobs_section(folder, jobs), *_by_data(folder, done, gallery)]
     for name, group in done.groupby("experiment"):
-        sections += _experiment(folder, str(name), group, settings)
+        sections += _experiment(folder, str(name), group, settings, gallery)
     counts = jobs["status"].value_counts()
     seconds = float(done["seconds"].sum())
     cards = {"jobs": str(len(jobs)), "total time": format_duration(seconds)}
@@ -124,7 +125,31 @@ def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
     return Section("Jobs", text, [table(shown, formats, faded)])
 
 
-def _experiment(folder: Path, name: str, jobs: pd.DataFrame, settings: list[str]) -> list[Section]:
+def _by_data(folder: Path, jobs: pd.DataFrame, gallery: Gallery) -> list[Section]:
+    """Losses of several experiments on one chart, if they have the same data."""
+    data: dict[str, list[tuple[str, str]]] = {}
+    for job, experiment in zip(jobs["job"], jobs["experiment"], strict=True):
+        text = (folder / job / STARTED / "config.yaml").read_text(encoding="utf-8")
+        dataset = yaml.safe_load(text)["dataset"]
+        points = dataset.get("points")
+        name = str(dataset["_target_"]).rpartition(".")[2].removesuffix("DataModule")
+        name += f", points {points}" if points else ""
+        data.setdefault(name, []).append((job, experiment))
+    sections: list[Section] = []
+    for name, group in data.items():
+        if len({experiment for _, experiment in group}) > 1:
+            best = dict(reversed([(experiment, job) for job, experiment in group]))
+            histories = {e: pd.read_csv(folder / job / HISTORY) for e, job in best.items()}
+            number = len(sections) + 1
+            losses = gallery.chart(charts.compared_losses(histories), f"losses-{number}")
+            text = "Training (dashed) and validation loss, of the best job of each experiment."
+            sections.append(Section(f"{name}: losses", text, [losses]))
+    return sections
+
+
+def _experiment(
+    folder: Path, name: str, jobs: pd.DataFrame, settings: list[str], gallery: Gallery
+) -> list[Section]:
     """Curves of the jobs of one experiment, given best first, and effects of their settings."""
     monitor = jobs["monitor"].iloc[0]
     differing = [column for column in settings if len(set(jobs[column].dropna())) > 1]
@@ -134,10 +159,17 @@ def _experiment(folder: Path, name: str, jobs: pd.DataFrame, settings: list[str]
         # Jobs with the same settings still get a line each.
         key = label if label and label not in histories else f"{job['job']} {label}".strip()
         histories[key] = pd.read_csv(folder / job["job"] / HISTORY)
-    curves = chart(charts.sweep_curves(histories, monitor), f"curves-{name}")
-    sections = [Section(f"{name}: curves", f"{monitor} by epoch.", [curves])]
+    curves = gallery.chart(charts.sweep_curves(histories, monitor), f"curves-{name}")
+    best = {label: histories[label] for label in list(histories)[:6]}
+    losses = gallery.chart(charts.compared_losses(best), f"losses-{name}")
+    sections = [
+        Section(f"{name}: curves", f"{monitor} by epoch.", [curves]),
+        Section(
+            f"{name}: losses", "Training (dashed) and validation loss of the best jobs.", [losses]
+        ),
+    ]
     if differing:
-        effects = chart(charts.sweep_effects(jobs, differing, monitor), f"effects-{name}")
+        effects = gallery.chart(charts.sweep_effects(jobs, differing, monitor), f"effects-{name}")
         text = f"The lowest {monitor} of each job by setting; a bar marks the median."
         sections.append(Section(f"{name}: effect of each setting", text, [effects]))
     return sections
