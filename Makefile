@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 BEST := runs/from_nothing
 
-.PHONY: train best test test-long docs fuzz soak audit bench lint format setup lock clean
+.PHONY: train best course test test-long docs fuzz soak audit bench lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
+
+course: setup ## The course's hand-in as one page, half an hour; ARGS="--photos FOLDER"
+	$(BIN)/python examples/course.py $(ARGS)
 
 best: $(BEST)/best/results.json ## part3_best from scratch, hours; on a GPU ARGS=trainer.gpus=1
 

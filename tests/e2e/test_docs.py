@@ -93,6 +93,20 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_the_whole_course_is_one_page(tmp_path: Path) -> None:
+    program = str(ROOT / "examples/course.py")
+    small = ["trainer.max_epochs=1", "dataset.batch_size=32", f"data_dir={tmp_path}"]
+    photos = ["--photos", str(ROOT / "docs/astronaut.webp")]
+    command = [sys.executable, program, "--output", str(tmp_path / "course"), *photos, *small]
+    for _ in range(2):  # the second time nothing is trained
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "epoch" not in done.stdout
+    page = (tmp_path / "course/report.html").read_text()
+    assert "Blur-pool beside max-pool" in page
+
+
+@pytest.mark.long
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     pytest.importorskip("sphinx")
     site = tmp_path / "site"

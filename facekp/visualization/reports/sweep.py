@@ -126,14 +126,15 @@ def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
 
 
 def _by_data(folder: Path, jobs: pd.DataFrame, gallery: Gallery) -> list[Section]:
-    """Losses of several experiments on one chart, if they have the same data."""
+    """Losses of several experiments on one chart, if they have the same data and loss function."""
     data: dict[str, list[tuple[str, str]]] = {}
     for job, experiment in zip(jobs["job"], jobs["experiment"], strict=True):
         text = (folder / job / STARTED / "config.yaml").read_text(encoding="utf-8")
-        dataset = yaml.safe_load(text)["dataset"]
-        points = dataset.get("points")
+        config = yaml.safe_load(text)
+        dataset, points = config["dataset"], config["dataset"].get("points")
         name = str(dataset["_target_"]).rpartition(".")[2].removesuffix("DataModule")
         name += f", points {points}" if points else ""
+        name += f", {str(config['model']['loss']['_target_']).rpartition('.')[2]}"
         data.setdefault(name, []).append((job, experiment))
     sections: list[Section] = []
     for name, group in data.items():
