@@ -8,7 +8,7 @@ and on torch tensors.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn import Module
 from torchmetrics import Metric
 
 from facekp.core.landmarks import LandmarkScheme
@@ -224,6 +225,15 @@ def format_metric(name: str, value: float) -> str:
     return best.format(value)
 
 
+NO_FLOAT64 = ("mps",)
+"""Types of devices that cannot hold float64: Apple's GPUs. Sums are kept on the CPU there."""
+
+
+def device_of_sums(device: torch.device) -> torch.device:
+    """Where float64 sums of values on a device are kept."""
+    return torch.device("cpu") if device.type in NO_FLOAT64 else device
+
+
 class KeypointMetrics(Metric):
     """All metrics over all faces seen; `compute` gives a dict of scalars.
 
@@ -256,6 +266,10 @@ class KeypointMetrics(Metric):
         """Keep sums in float64, whatever precision the network runs in."""
         return self
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], *arguments: Any) -> Module:
+        device = fn(torch.zeros(0)).device
+        return self if device_of_sums(device) != device else super()._apply(fn, *arguments)
+
     def update(
         self,
         predicted: Tensor,
@@ -273,10 +287,14 @@ class KeypointMetrics(Metric):
             size: (height, width) of the input.
             normalizer: (B,) what the NME is divided by, in pixels of the photo; nan if unknown.
         """
-        predicted, target, to_photo = (t.to(torch.float64) for t in (predicted, target, to_photo))
+        tensors = (predicted, target, to_photo, normalizer)
+        # First to the device, as the other may have no float64.
+        predicted, target, to_photo, normalizer = (
+            tensor.to(self.sums.device).to(torch.float64) for tensor in tensors
+        )
         found, truth = (to_photo_pixels(points, to_photo, size) for points in (predicted, target))
         pixels = found - truth
-        errors = PointErrors(predicted - target, pixels, nme(pixels, normalizer.to(torch.float64)))
+        errors = PointErrors(predicted - target, pixels, nme(pixels, normalizer))
         values = [metric.values(errors) for metric in self.metrics]
         self.counts += torch.stack([(~value.isnan()).sum() for value in values])
         self.sums += torch.stack([value.nan_to_num(nan=0.0).sum() for value in values])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,8 @@ def may_have_gpu() -> bool:
     """False where there is certainly no GPU; does not import torch, which takes seconds."""
     # Linux with NVIDIA, in Windows (WSL), on a Jetson, with AMD; elsewhere torch decides.
     names = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "kfd")
-    return os.name != "posix" or any(any(Path("/dev").glob(name)) for name in names)
+    elsewhere = os.name != "posix" or sys.platform == "darwin"
+    return elsewhere or any(any(Path("/dev").glob(name)) for name in names)
 
 
 def gpu_count() -> int:

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from facekp.core.description import DESCRIPTION_KEY, NetworkDescription
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.data.dataset import Batch
-from facekp.metrics import KeypointMetrics
+from facekp.metrics import KeypointMetrics, device_of_sums
 from facekp.models.base import normalize_images
 
 
@@ -67,7 +67,7 @@ class KeypointModule(L.LightningModule):
         """Loss of a batch."""
         loss = self.loss_of(self(batch["image"]), batch["keypoints"])
         self._check_finite(loss, batch)
-        self.loss_sum += len(batch["image"]) * loss.detach()
+        self.loss_sum += len(batch["image"]) * loss.detach().to(self.loss_sum.device)
         self.faces += len(batch["image"])
         return loss
 
@@ -171,7 +171,8 @@ class KeypointModule(L.LightningModule):
         """Reset the mean loss; make dropout depend on (seed, epoch): a resume repeats it."""
         seed = self.description.seed if self.description else 0
         torch.manual_seed(seed * 1_000_003 + self.current_epoch)
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        device = device_of_sums(self.device)
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.faces = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

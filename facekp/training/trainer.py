@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from facekp.core.devices import claim_gpu, missing_gpu_error, requested_gpus
+from facekp.core.errors import ConfigError
 from facekp.training.checkpoint_io import AtomicCheckpointIO
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,10 @@ def _devices(gpus: int | Sequence[int], cpus: int, exclusive: bool) -> dict[str,
         else:  # otherwise torch's optimizers look for a driver in every step
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return {"accelerator": "cpu", "devices": cpus}
+    if not available and torch.backends.mps.is_available():
+        if list(wanted) != [0]:
+            raise ConfigError(f"trainer.gpus={gpus}: Apple's GPU is one; give trainer.gpus=1")
+        return {"accelerator": "mps", "devices": 1}
     if any(not 0 <= index < available for index in wanted):
         raise missing_gpu_error(gpus, available)
     if gpus == 1 and exclusive:
