@@ -26,6 +26,7 @@ from facekp.data.imm import IMMDataModule
 from facekp.inference.predictor import Predictor
 from facekp.metrics import format_metric
 from facekp.tasks.compare import compare
+from facekp.tasks.inputs import find_inputs
 from facekp.tasks.morph import MorphSettings, morph
 from facekp.tasks.predict import predict
 from facekp.visualization.reports.page import Section, photo, row, table, write_page
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="*")
     arguments = parser.parse_args()
     folder, settings = arguments.output, arguments.settings
+    find_inputs(str(arguments.photos))  # not after half an hour
     part1 = {
         name: trained(folder / name, "part1", *extra, *settings)
         for name, extra in HYPERPARAMETERS.items()
@@ -151,3 +153,5 @@ if __name__ == "__main__":
         main()
     except FacekpError as error:
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped: the same command continues") from None

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from facekp.core.conf import CONF
 from facekp.core.errors import FacekpError
-from facekp.core.run_folder import STARTED
+from facekp.core.run_folder import STARTED, is_new
 
 T = TypeVar("T")
 
@@ -93,15 +93,10 @@ def _remove_unused_folder() -> None:
     """Remove the folder of a start that was refused before it wrote anything."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    if hydra.mode == RunMode.MULTIRUN or hydra.output_subdir != STARTED:
-        return  # a sweep keeps its jobs' errors, a resumed run is another's
-    log = f"{hydra.job.name}.log"
-    if {path.name for path in folder.iterdir()} <= {STARTED, log}:
-        shutil.rmtree(folder / STARTED, ignore_errors=True)
-        with suppress(OSError):
-            (folder / log).unlink(missing_ok=True)
-            folder.rmdir()
-            folder.parent.rmdir()  # if it is empty
+    if hydra.mode == RunMode.MULTIRUN or not is_new(folder):
+        return  # a sweep keeps its jobs' errors; another folder may hold what is not this start's
+    if {path.name for path in folder.iterdir()} <= {STARTED, f"{hydra.job.name}.log"}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def one_line_message(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
@@ -115,6 +110,8 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
     text = str(error)
     if isinstance(error, OverrideParseException):
         if "=" not in error.override:
+            if config_name == "predict" and "://" in error.override:
+                return f"{error.override}: an address; download the file first, and give its name"
             if config_name == "predict":
                 return f"{error.override}: no such file, and no setting (name=value)"
             return f"{error.override}: settings are given as name=value, e.g. experiment=part1"

@@ -19,15 +19,18 @@ EXIT_CODE = 130
 class _Running:
     folder: Path | None = None
     is_sweep: bool = False
+    command: str = ""
+    """That continues a search, whose folder cannot be resumed."""
 
 
 _running = _Running()
 
 
-def started(folder: str | Path, is_sweep: bool = False) -> None:
+def started(folder: str | Path, is_sweep: bool = False, command: str = "") -> None:
     """Remember the folder of a run or sweep, for the message; a run inside a sweep is its part."""
     if not _running.is_sweep:
         _running.folder, _running.is_sweep = Path(folder), is_sweep
+        _running.command = command
 
 
 @contextmanager
@@ -38,13 +41,15 @@ def resumable() -> Iterator[None]:
     except KeyboardInterrupt:
         folder = _running.folder
         if folder is None:
+            print("\nstopped", flush=True)
             raise SystemExit(EXIT_CODE) from None
         if _running.is_sweep:
             _report(folder)
         print(f"\nstopped     {folder}")
         if not _running.is_sweep and not (folder / LAST).is_file():
             print("            no epoch was complete: it would begin again")
-        print(f"continue    {program()} {shlex.quote(f'resume={folder}')}", flush=True)
+        resume = f"{program()} {shlex.quote(f'resume={folder}')}"
+        print(f"continue    {_running.command or resume}", flush=True)
         raise SystemExit(EXIT_CODE) from None
 
 

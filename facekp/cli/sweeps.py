@@ -26,7 +26,7 @@ from facekp.cli.config import in_sweep
 from facekp.cli.hydra_errors import one_line_errors
 from facekp.cli.interrupts import started
 from facekp.cli.resume import command, program
-from facekp.cli.validation import check_rules
+from facekp.cli.validation import check_settings
 from facekp.core.errors import FacekpError
 from facekp.core.run_folder import ERROR, LAST, REPORT, RESULTS
 
@@ -75,7 +75,11 @@ class SweepReport(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse values that no job can have, before the first begins."""
-        started(config.hydra.sweep.dir, is_sweep=True)
+        search = "optuna" in str(config.hydra.sweeper.get("_target_"))
+        own = " ".join([program(), *map(shlex.quote, sys.argv[1:])])
+        started(config.hydra.sweep.dir, is_sweep=True, command=own if search else "")
+        if search:
+            _silence_optuna()
         with one_line_errors():
             check_swept_values(list(config.hydra.overrides.task))
 
@@ -93,6 +97,14 @@ class SweepReport(Callback):
         if len(failed):
             names = ", ".join(sorted(failed["job"]))
             sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed: {names}; see their {ERROR}")
+
+
+def _silence_optuna() -> None:
+    """Leave out the lines on its set-up."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def check_swept_values(overrides: Sequence[str]) -> None:
@@ -116,7 +128,7 @@ def check_swept_values(overrides: Sequence[str]) -> None:
     for at, values in enumerate(choices):
         for value in values if len(values) > 1 else ():
             chosen = [*first[:at], value, *first[at + 1 :]]
-            check_rules(loader.load_configuration("config", chosen, RunMode.RUN))
+            check_settings(loader.load_configuration("config", chosen, RunMode.RUN))
 
 
 def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:

@@ -102,7 +102,23 @@ def validate_config(cfg: DictConfig) -> None:
         ConfigError: a setting that cannot work, a missing device or a missing checkpoint.
         DataError: a missing data set.
     """
-    check_rules(cfg)
+    check_settings(cfg)
+    _check_devices(cfg)
+    if "train" in cfg.dataset and not cfg.dataset.train:
+        raise ConfigError("dataset.train= is missing: give a file or folder of annotations")
+    target = str(cfg.dataset.get("_target_"))
+    info = DATASETS.get(target.rpartition(".")[2]) if target.startswith("facekp.") else None
+    if info and not cfg.dataset.download:
+        info.require(cfg.dataset.data_dir)
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Refuse values that cannot work on any machine, with any data.
+
+    Raises:
+        ConfigError: a setting that cannot work, or a missing checkpoint.
+    """
+    _check_rules(cfg)
     every, epochs = cfg.trainer.check_val_every_n_epoch, cfg.trainer.max_epochs
     if every > epochs:
         raise ConfigError(
@@ -121,14 +137,7 @@ def validate_config(cfg: DictConfig) -> None:
     precision = cfg.trainer.precision
     if str(precision) not in precisions:  # pure 16 bits would round the points
         raise ConfigError(f"trainer.precision={precision}: choose one of {', '.join(precisions)}")
-    _check_devices(cfg)
     _check_weights(cfg)
-    if "train" in cfg.dataset and not cfg.dataset.train:
-        raise ConfigError("dataset.train= is missing: give a file or folder of annotations")
-    target = str(cfg.dataset.get("_target_"))
-    info = DATASETS.get(target.rpartition(".")[2]) if target.startswith("facekp.") else None
-    if info and not cfg.dataset.download:
-        info.require(cfg.dataset.data_dir)
 
 
 def _check_weights(cfg: DictConfig) -> None:
@@ -145,12 +154,8 @@ def _check_weights(cfg: DictConfig) -> None:
             )
 
 
-def check_rules(cfg: DictConfig) -> None:
-    """Check types and ranges, also against what the machine has.
-
-    Raises:
-        ConfigError: a setting that cannot work.
-    """
+def _check_rules(cfg: DictConfig) -> None:
+    """Check types and ranges, also against what the machine has."""
     for part in ("trainer", "dataset", "model", "callbacks"):
         if not isinstance(cfg.get(part), DictConfig):
             raise ConfigError(f"{part}={cfg.get(part)}: a run needs it")

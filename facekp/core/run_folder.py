@@ -24,6 +24,14 @@ RESUMED = ".hydra/resumed"
 """The same of a resumed run, until its settings have been accepted."""
 
 
+_created: set[Path] = set()
+
+
+def is_new(folder: Path) -> bool:
+    """Whether `new_run_dir` made a folder in this process, so that nothing in it is older."""
+    return folder.absolute() in _created
+
+
 def new_run_dir(parent: str | Path) -> Path:
     """Create a folder named by the time inside `parent`; no two callers ever get the same.
 
@@ -41,6 +49,7 @@ def new_run_dir(parent: str | Path) -> Path:
                 continue
             raise
         break
+    _created.add(folder.absolute())
     return folder
 
 

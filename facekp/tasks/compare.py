@@ -16,7 +16,7 @@ from rich.table import Table
 
 from facekp.core.errors import ConfigError
 from facekp.core.progress import with_progress
-from facekp.core.run_folder import BEST, HISTORY, REPORT, RESULTS
+from facekp.core.run_folder import BEST, HISTORY, REPORT, RESULTS, STARTED
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.inference.predictor import Predictor
@@ -28,6 +28,8 @@ from facekp.visualization.reports.compare import ComparedRun, write_comparison
 
 SETTINGS = ("dataset", "model", "augmentation", "trainer", "seed", "init_from", "teacher")
 """Of a configuration, where runs may differ; the rest is names and folders."""
+INTERNAL = ("trainer.exclusive", "dataset.seed", "dataset.data_dir", "dataset.cache_dir")
+"""Of these, what follows from others, or says where files are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +108,13 @@ def _folders(runs: str | Sequence[str] | None) -> list[Path]:
         jobs = sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
         folders += [folder] if (folder / RESULTS).is_file() else jobs
         if not (jobs or folder in folders):
+            begun = (folder / STARTED).is_dir() or (folder / "multirun.yaml").is_file()
+            resume = f"; python train.py resume={folder} continues it" if begun else ""
             raise ConfigError(
                 f"runs={folder}: not the folder of a finished run or sweep ({RESULTS} is missing)"
+                f"{resume}"
             )
-    folders = list(dict.fromkeys(folders))
+    folders = list({folder.resolve(): folder for folder in folders}.values())
     if len(folders) < 2:
         raise ConfigError(f"runs={folders[0]}: give two or more finished runs")
     return folders
@@ -123,11 +128,11 @@ def _read(folder: Path) -> _Run:
 
 def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
     """The experiments' names, where they are the same with what differs in the folders."""
-    parents = os.path.commonpath([folder.absolute() for folder in folders])
+    parents = os.path.commonpath([folder.resolve() for folder in folders])
     return [
         name
         if list(names).count(name) == 1
-        else os.path.relpath(folder.absolute(), parents).replace(os.sep, " ")
+        else os.path.relpath(folder.resolve(), parents).replace(os.sep, " ")
         for folder, name in zip(folders, names, strict=True)
     ]
 
@@ -138,7 +143,8 @@ def _differing(predictors: Mapping[str, Predictor]) -> pd.DataFrame:
         label: flatten({key: predictor.description.config.get(key) for key in SETTINGS})
         for label, predictor in predictors.items()
     }
-    names = list(dict.fromkeys(name for of_run in settings.values() for name in of_run))
+    found = dict.fromkeys(name for of_run in settings.values() for name in of_run)
+    names = [name for name in found if name not in INTERNAL]
     rows = []
     for name in names:
         values = {label: str(of_run.get(name, "")) for label, of_run in settings.items()}
@@ -154,7 +160,9 @@ def _check_points(runs: Mapping[str, _Run]) -> None:
     }
     if len(set(points.values())) > 1:
         counts = ", ".join(f"{label} {len(of_run[1])}" for label, of_run in points.items())
-        raise ConfigError(f"runs: they predict other points ({counts}); compare runs of the same")
+        raise ConfigError(
+            f"runs: they predict other points ({counts}); give runs of the same, or jobs of a sweep"
+        )
 
 
 def _common_faces(runs: Sequence[_Run], data_dir: str | None) -> dict[Path, list[FaceRecord]]:

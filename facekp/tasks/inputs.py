@@ -25,8 +25,9 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
     Raises:
         ConfigError: nothing was given or found.
     """
-    if isinstance(paths, int) and not Path(str(paths)).exists():
-        raise ConfigError(f"input={paths}: no such file; for a camera use task=camera")
+    if isinstance(paths, int | float) and not Path(str(paths)).exists():
+        camera = "" if isinstance(paths, bool | float) else "; for a camera use task=camera"
+        raise ConfigError(f"input={paths}: no such file{camera}")
     if (not paths and paths != 0) or paths is None:
         raise ConfigError("input= is missing: give a photo, folder, glob or video")
     found: dict[Path, Path] = {}  # by resolved path

@@ -118,11 +118,15 @@ def predict(
         columns = point_columns(predictor.point_names)
         with_raw = has_video and options.smooths
         table.writerow([*COLUMNS, *columns, *(f"raw_{name}" for name in columns if with_raw)])
-        for image in run.images(files):
-            total += len(image.faces)
-            if not image.frame and annotation_format is not None:
-                of_photos += [(image.file, face) for face in image.faces]
-            table.writerows(image.rows(with_raw))
+        try:
+            for image in run.images(files):
+                total += len(image.faces)
+                if not image.frame and annotation_format is not None:
+                    of_photos += [(image.file, face) for face in image.faces]
+                table.writerows(image.rows(with_raw))
+        except KeyboardInterrupt:
+            print(f"\nnot all: {path} holds the {total} faces that were found until then")
+            raise
     if annotations is not None and (unused := annotations.unused_files()):
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")

@@ -203,6 +203,13 @@ def _logarithmic(axes: Axes, which: str, values: np.ndarray) -> None:
     axis.set_minor_formatter("{x:g}" if narrow else "")
 
 
+def _epochs(axes: Axes) -> None:
+    """Whole numbers along the x axis, also for a single epoch."""
+    if np.ptp(axes.dataLim.intervalx) < 1:
+        axes.set_xlim(0.5, 1.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _strips(axes: Axes, groups: Sequence[tuple[str, pd.Series]], vertical: bool) -> None:
     """All values of each group, jittered, and a bar at the median."""
     generator = np.random.default_rng(0)
@@ -248,10 +255,11 @@ def sweep_curves(histories: Mapping[str, pd.DataFrame], monitor: str) -> Figure:
     _logarithmic(axes, "y", np.concatenate([history[monitor] for history in histories.values()]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(monitor)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _epochs(axes)
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(
-        handles[::-1], labels[::-1], fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    columns = 2 if max(map(len, labels)) < 24 else 1
+    figure.legend(
+        handles[::-1], labels[::-1], fontsize="small", loc="outside lower center", ncols=columns
     )
     return figure
 
@@ -290,26 +298,24 @@ def compared_losses(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure = _figure(8, 4)
     axes = figure.subplots()
-    colours = mpl.colormaps["turbo"](np.linspace(0.1, 0.9, len(histories)))
+    colours = mpl.colormaps["turbo"](np.linspace(0.9, 0.1, len(histories)))
     losses: list[np.ndarray] = []
     for colour, (name, history) in zip(colours, histories.items(), strict=True):
-        for column, style, label in (("train/loss", "--", None), ("val/loss", "-", name)):
+        for column, style, marker, label in (
+            ("train/loss", "--", "x", None),
+            ("val/loss", "-", "o", name),
+        ):
             if column not in history:
                 continue
             known = history[column].notna()
             losses.append(history[column][known].to_numpy())
-            few = "o" if known.sum() == 1 else ""
-            axes.plot(
-                history["epoch"][known] + 1,
-                losses[-1],
-                few + style,
-                color=colour,
-                label=label,
-                ms=3,
-            )
+            style += marker if known.sum() == 1 else ""
+            epochs = history["epoch"][known] + 1
+            axes.plot(epochs, losses[-1], style, color=colour, label=label, ms=5)
     _logarithmic(axes, "y", np.concatenate(losses))
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss (dashed: training)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _epochs(axes)
+    columns = 2 if max(map(len, histories)) < 24 else 1  # below, for narrow screens
+    figure.legend(fontsize="small", loc="outside lower center", ncols=columns)
     return figure

@@ -87,7 +87,22 @@ def test_train(
     assert message in line
     assert "\n" not in line
     assert time.perf_counter() - start < 3
-    assert not list((tmp_path / "runs").glob("*/*"))  # a refused start leaves no folder
+    files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert not files  # a refused start leaves nothing
+
+
+@pytest.mark.parametrize("program", ["train.py", "predict.py"])
+def test_a_refused_start_deletes_nothing_of_the_user_s(
+    said: Callable[..., str], tmp_path: Path, program: str
+) -> None:
+    folder = tmp_path / "mine"
+    (folder / ".hydra").mkdir(parents=True)
+    mine = [folder / "train.log", folder / "predict.log", folder / ".hydra/notes.txt"]
+    for file in mine:
+        file.write_text("mine")
+    wrong = "dataset.batch_size=0" if program == "train.py" else "input=nowhere.jpg"
+    said(program, f"hydra.run.dir={folder}", wrong)
+    assert all(file.read_text().startswith("mine") for file in mine)
 
 
 def test_a_value_that_no_job_can_have_stops_a_sweep_before_its_first_job(

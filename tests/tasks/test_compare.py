@@ -53,6 +53,7 @@ def test_runs_that_cannot_be_compared(
         (None, "runs= is missing"),
         (two[:1], "two or more"),
         ([two[0], two[0]], "two or more"),
+        ([two[0], f"{two[0]}/../a"], "two or more"),
         ([two[0], str(tmp_path / "nowhere")], "not the folder of a finished run"),
         ([two[0], str(run("c", "dataset.points=[0,52]")[1])], r"other points \(a 1, c 2\)"),
     ):
