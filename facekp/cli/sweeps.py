@@ -101,10 +101,10 @@ class SweepReport(Callback):
 
 def _silence_optuna() -> None:
     """Leave out the lines on its set-up."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def check_swept_values(overrides: Sequence[str]) -> None:
