@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,20 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "points on the same 48 faces" in done.stdout
     assert list(tmp_path.glob("runs/quickstart/compared/report.html"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_python_in_the_documentation_runs(page: str, imm_data: Path, tmp_path: Path) -> None:
+    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    code = "\n".join(text for language, text in blocks if language == "python")
+    shutil.copy(ROOT / "docs/astronaut.webp", tmp_path / "photo.jpg")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "FACEKP_DATA_DIR": str(imm_data)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "best.ckpt" in done.stdout
 
 
 @pytest.mark.long
