@@ -4,8 +4,8 @@
 
 Trains part 1 (with two learning rates and two kernel sizes), part 2, part 2 with max-pool and with
 blur-pool, and the short part 3: a quarter of an hour on two cores. Finished runs are not repeated,
-so the command can be stopped and given again. The data is that of `FACEKP_DATA_DIR` (or data_dir=); data
-sets that are not there are drawn. Photos of one's own get their points, and a morph.
+so the command can be stopped and given again. The data is that of `FACEKP_DATA_DIR` (or data_dir=);
+data sets that are not there are drawn. Photos of one's own get their points, and a morph.
 """
 
 from __future__ import annotations
