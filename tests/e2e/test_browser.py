@@ -467,6 +467,7 @@ def test_the_keyboard_alone(
     page.wait_for_timeout(500)
     assert len({row["file"] for row in rows(file)}) == 2
     for _ in range(3):
+        ready(page)
         page.keyboard.press("Enter")
         page.wait_for_timeout(300)
     playwright.expect(page.locator("#progress")).to_contain_text("3 of 3 corrected")
@@ -520,6 +521,7 @@ def test_training_is_offered_after_twenty_photos(
     page = browser.page(served.address)
     ready(page)
     for number in range(20):
+        ready(page)
         page.keyboard.press("Enter")
         playwright.expect(page.locator("#progress")).to_contain_text(f"{number + 1} of 21")
     page.get_by_role("button", name="Train on them").click()

@@ -31,6 +31,7 @@ let opening = 0;
 let known = "";
 let offered = Math.floor(project.edited / BATCH);
 let progress = project;
+const unreadable = new Set();
 /** Points that were marked as missing, to be brought back as they were. */
 const marked = new Map();
 
@@ -67,6 +68,7 @@ async function open(number) {
     try {
       details = await request(`photos/${number}`);
     } catch (error) {
+      unreadable.add(number);
       if (turnNumber !== opening) return;
       hint(`${project.photos[number].name}: ${error.message}`);
       return;
@@ -344,6 +346,7 @@ function selectPoint(by) {
 const actions = {
   accept() {
     const photo = photos.get(current);
+    if (!photo && !unreadable.has(current)) return; // it is not shown yet
     if (photo) {
       const { faces, edited } = photo.history.current;
       if (!edited) {
