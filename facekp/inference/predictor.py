@@ -185,8 +185,10 @@ class Predictor:
         if boxes is not None:
             several = list(several)
             boxes = [boxes] if single else list(boxes)
-            angles = [angles] if single or angles is None else list(angles)
-            angles = angles * len(several) if angles == [None] else angles
+            if angles is None:
+                angles = [None] * len(several)
+            else:
+                angles = [angles] if single else list(angles)
             for name, given in (("boxes", boxes), ("angles", angles)):
                 if len(given) != len(several):
                     raise ConfigError(f"{name}: {len(given)} entries for {len(several)} photos")
@@ -198,17 +200,17 @@ class Predictor:
             for number, photo in enumerate(several):
                 known = None if boxes is None else boxes[number]
                 image, found, factor = self._photo(photo, known, bgr)
-                if known is not None and angles[number] is not None:
-                    found = found._replace(angles=_checked_angles(angles[number], len(found.boxes)))
-                source = self.detector.name if known is None else box_source
+                if known is None:
+                    source = self.detector.name
+                    tilts = [tilt_of(found, at) for at in range(len(found.boxes))]
+                else:
+                    source = box_source
+                    tilts = _checked_angles(angles[number], len(found.boxes)).tolist()
                 whole = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
                 detections.append(whole)
                 sources.append(source)
                 scales.append(factor)
-                for at, box in enumerate(found.boxes):
-                    tilt = tilt_of(found, at)
-                    if known is not None and found.angles is not None:
-                        tilt = float(found.angles[at])  # also a small one, as it was given
+                for box, tilt in zip(found.boxes, tilts, strict=True):
                     yield image, self.training_box(box, source), tilt
 
         scales: list[int] = []
@@ -341,6 +343,9 @@ class Predictor:
 
 
 def _checked_angles(angles: Any, count: int) -> np.ndarray:
+    """Degrees (count,) by which faces are tilted; 0 if none are given."""
+    if angles is None:
+        return np.zeros(count)
     found = np.atleast_1d(np.asarray(angles, dtype=float))
     if found.shape != (count,) or not np.isfinite(found).all():
         raise ConfigError(f"angles: give {count} numbers, one for each box")

@@ -110,3 +110,20 @@ def test_using_a_network_needs_no_lightning() -> None:
     )
     run = [sys.executable, "-c", code]
     assert subprocess.run(run, cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_boxes_of_several_faces_with_and_without_angles() -> None:
+    predictor = Predictor.load()
+    photo = ROOT / "docs/astronaut.webp"
+    (found,) = predictor(photo)
+    for count in (0, 1, 3):
+        boxes = np.array([found.bbox] * count).reshape(-1, 4)
+        plain = predictor(photo, boxes, found.box_source)
+        upright = predictor(photo, boxes, found.box_source, angles=np.zeros(count))
+        (listed,) = predictor([photo], [boxes], found.box_source, angles=[[5.0] * count])
+        assert len(plain) == len(upright) == len(listed) == count
+        for one, two, three in zip(plain, upright, listed, strict=True):
+            np.testing.assert_array_equal(one.keypoints, two.keypoints)
+            assert not np.array_equal(one.keypoints, three.keypoints)
+    with pytest.raises(ConfigError, match="angles"):
+        predictor(photo, found.bbox, found.box_source, angles=[1, 2])
