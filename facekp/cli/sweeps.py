@@ -76,8 +76,7 @@ class SweepReport(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse values that no job can have, before the first begins."""
         search = "optuna" in str(config.hydra.sweeper.get("_target_"))
-        own = " ".join([program(), *map(shlex.quote, sys.argv[1:])])
-        started(config.hydra.sweep.dir, is_sweep=True, command=own if search else "")
+        started(config.hydra.sweep.dir, is_sweep=True, command=_typed_command() if search else "")
         if search:
             _silence_optuna()
         with one_line_errors():
@@ -88,8 +87,7 @@ class SweepReport(Callback):
         from facekp.visualization.reports.sweep import write_sweep_report
 
         folder = Path(config.hydra.sweep.dir)
-        command = " ".join([program(), *map(shlex.quote, sys.argv[1:])])
-        jobs = write_sweep_report(folder, command)
+        jobs = write_sweep_report(folder, _typed_command())
         show_ranking(jobs)
         print(f"sweep       {folder / 'sweep.csv'}")
         print(f"report      {folder / REPORT}")
@@ -97,6 +95,11 @@ class SweepReport(Callback):
         if len(failed):
             names = ", ".join(sorted(failed["job"]))
             sys.exit(f"error: {len(failed)} of {len(jobs)} jobs failed: {names}; see their {ERROR}")
+
+
+def _typed_command() -> str:
+    """The command line of this program."""
+    return " ".join([program(), *map(shlex.quote, sys.argv[1:])])
 
 
 def _silence_optuna() -> None:
@@ -138,12 +141,11 @@ def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
         jobs: see `read_jobs`.
         count: of jobs per experiment.
     """
-    from facekp.metrics import (
-        format_metric,  # imports torch, which a sweep's start need not wait for
-    )
+    # They import torch, which a sweep's start need not wait for.
+    from facekp.metrics import format_metric
+    from facekp.visualization.reports.sweep import swept_settings
 
-    first, last = jobs.columns.get_loc("experiment"), jobs.columns.get_loc("monitor")
-    settings = list(jobs.columns[first + 1 : last])  # type: ignore[operator]
+    settings = swept_settings(jobs)
     for name, group in jobs[jobs["status"] == "done"].groupby("experiment"):
         monitor = group["monitor"].iloc[0]
         best = group.head(count)

@@ -131,6 +131,12 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[..., :2].swapaxes(-1, -2) + offset
 
 
+def transform_boxes(matrix: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Upright boxes (..., 4) around boxes (..., 4) under a transform (2, 3) by quarter turns."""
+    corners = transform_points(matrix, boxes.reshape(*boxes.shape[:-1], 2, 2))
+    return np.concatenate([corners.min(axis=-2), corners.max(axis=-2)], axis=-1)
+
+
 def rotate_affine(matrix: np.ndarray, size: Size, degrees: float) -> np.ndarray:
     """A transform (2, 3) to an image of `size`, followed by a rotation about its centre."""
     height, width = size

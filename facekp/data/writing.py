@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from facekp.core.errors import DataError
-from facekp.core.geometry import invert_affine, transform_points
+from facekp.core.geometry import invert_affine, transform_boxes, transform_points
 from facekp.core.image import exif_transform, image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import WritableFormat, WrittenFace
@@ -51,8 +49,7 @@ def write_annotations(
         if record.upright != annotation_format.upright:
             matrix = orientation(record.image)
             matrix = matrix if annotation_format.upright else invert_affine(matrix)
-            corners = transform_points(matrix, bbox.reshape(2, 2))
-            bbox = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+            bbox = transform_boxes(matrix, bbox)
             keypoints = None if keypoints is None else transform_points(matrix, keypoints)
         face = WrittenFace(
             image=Path(os.path.relpath(record.image.absolute(), root)).as_posix(),

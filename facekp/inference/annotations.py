@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facekp.core.geometry import transform_points
+from facekp.core.geometry import transform_boxes, transform_points
 from facekp.core.image import exif_transform
 from facekp.core.path_index import PathIndex
 
@@ -52,8 +52,7 @@ class FaceAnnotations:
         boxes = np.array([box for box, _, _ in found]).reshape(-1, 4)
         if not self._stored:
             return boxes
-        corners = transform_points(exif_transform(photo), boxes.reshape(-1, 2, 2))
-        return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        return transform_boxes(exif_transform(photo), boxes)
 
     def angles_for(self, photo: Path) -> np.ndarray | None:
         """Degrees (N,) by which the faces are tilted; None if the photo has no entry."""

@@ -11,6 +11,7 @@ from facekp.core.geometry import (
     intersection_over_union,
     invert_affine,
     rotate_affine,
+    transform_boxes,
     transform_points,
 )
 from facekp.inference.detectors.base import Detections, Detector
@@ -75,8 +76,7 @@ def detect_turned(detector: Detector, image: np.ndarray) -> Detections:
     for quarters in range(4):
         found = Detections(*detector(np.ascontiguousarray(np.rot90(image, quarters))))
         back = _to_unturned(quarters, image.shape[:2])
-        corners = transform_points(back, np.asarray(found.boxes, float).reshape(-1, 2, 2))
-        boxes += list(np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1))
+        boxes += list(transform_boxes(back, np.asarray(found.boxes, float).reshape(-1, 4)))
         scores += list(found.scores)
         tilt = np.zeros(len(found.boxes)) if found.angles is None else found.angles
         angles += list(tilt + 90 * quarters)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from facekp.core.errors import ConfigError
 from facekp.inference.predictor import Predictor
-from facekp.tasks.common import output_folder
+from facekp.tasks.common import is_on, output_folder
 from facekp.tasks.web_page import PageSettings, require_web, serve
 
 
@@ -20,8 +19,7 @@ def camera(predictor: Predictor, smoothing: bool | str, output: str, page: PageS
     Raises:
         ConfigError: a setting that cannot work, or the web extra is missing.
     """
-    if smoothing not in (True, False, "on", "off"):
-        raise ConfigError(f"smoothing={smoothing}: give on or off")
+    smooths = is_on("smoothing", smoothing)
     require_web()
     from facekp.web.camera import CameraSession, camera_application
     from facekp.web.server import Pages
@@ -29,6 +27,6 @@ def camera(predictor: Predictor, smoothing: bool | str, output: str, page: PageS
     folder = output_folder(output)
     _ = predictor.detector  # a detector that cannot be loaded is no frame's fault
     pages = Pages()
-    session = CameraSession(predictor, smoothing in (True, "on"), folder)
+    session = CameraSession(predictor, smooths, folder)
     print(f"stills are saved in {folder}")
     serve(camera_application(session, pages), pages, page, folder)

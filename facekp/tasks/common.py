@@ -34,6 +34,17 @@ def build(config: DictConfig, **extra: Any) -> Any:
         raise ConfigError(f"{place[1] if place else config.get('_target_')}: {what}") from error
 
 
+def is_on(setting: str, value: bool | str) -> bool:
+    """Whether a setting that is `on` or `off`, or a bool, is on.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if value not in (True, False, "on", "off"):
+        raise ConfigError(f"{setting}={value}: give on or off")
+    return value in (True, "on")
+
+
 def output_folder(output: str) -> Path:
     """The folder of a task's files, created if missing.
 

@@ -61,12 +61,13 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
     """
     found = [_read(folder) for folder in _folders(runs)]
     labels = _labels([run.folder for run in found], [run.results["name"] for run in found])
-    settings = _differing({name: run.predictor for name, run in zip(labels, found, strict=True)})
-    _check_points(dict(zip(labels, found, strict=True)))
+    named = dict(zip(labels, found, strict=True))
+    settings = _differing({label: run.predictor for label, run in named.items()})
+    _check_points(named)
     records = _common_faces(found, data_dir)
     threshold = float(found[0].predictor.description.config.get("threshold", 0.08))
     compared = []
-    for label, run in zip(labels, found, strict=True):
+    for label, run in named.items():
         faces = records[run.folder]
         shown = with_progress(faces, len(faces), f"{label} faces")
         points = np.stack(run.predictor.predict_boxes((r.load(3), r.bbox) for r in shown))

@@ -16,13 +16,12 @@ from facekp.core.conf import CONF
 from facekp.core.errors import ConfigError
 from facekp.core.files import atomic_write_text
 from facekp.core.image import read_image
-from facekp.core.landmarks import LandmarkScheme, bundled_schemes
+from facekp.core.landmarks import bundled_schemes
 from facekp.data.formats.recognition import writable_format
-from facekp.data.records import FaceRecord
 from facekp.inference.faces import Face
 from facekp.tasks.common import output_folder
 from facekp.tasks.morph import MorphSettings, morph
-from facekp.tasks.written_annotations import write_face_annotations
+from facekp.tasks.written_annotations import photo_record, write_face_annotations
 from facekp.visualization.overlay import draw_faces, save_image
 
 if TYPE_CHECKING:
@@ -104,42 +103,34 @@ class Products:
 
     def _annotations(self, name: str) -> Callable[[Sequence[int]], Path]:
         def make(_numbers: Sequence[int]) -> Path:
-            records = [
-                _record(photo, at, self._session.scheme)
-                for photo in self._session.photos
-                if photo.saved
-                for at in range(len(photo.faces or ()))
-            ]
-            if not records:
+            saved = [p for p in self._session.photos if p.saved]
+            faces = [(photo, face) for photo in saved for face in photo.faces or ()]
+            if not faces:
                 raise ConfigError("no photo is corrected yet; press Enter on each")
-            scores = [face.score for p in self._session.photos if p.saved for face in p.faces or ()]
-            hidden = any(face.occluded for p in self._session.photos for face in p.faces or ())
-            if hidden and name in ("dlib", "pts"):
+            every = np.arange(self._session.scheme.count)
+            records = [
+                photo_record(
+                    photo.file,
+                    face.bbox,
+                    face.keypoints,
+                    np.isin(every, list(face.occluded)),
+                    photo.group,
+                )
+                for photo, face in faces
+            ]
+            if name in ("dlib", "pts") and any(face.occluded for _, face in faces):
                 self._notes.append(f"{name} cannot hold that points are occluded; coco and csv can")
             folder = output_folder(str(self._folder / name))
             annotation_format = writable_format(name)
             return write_face_annotations(
-                folder, annotation_format, records, scores, self._session.scheme
+                folder,
+                annotation_format,
+                records,
+                [f.score for _, f in faces],
+                self._session.scheme,
             )
 
         return make
-
-
-def _record(photo: PhotoState, at: int, scheme: LandmarkScheme) -> FaceRecord:
-    face = (photo.faces or ())[at]
-    occluded = np.zeros(scheme.count, bool)
-    occluded[list(face.occluded)] = True
-    return FaceRecord(
-        image=photo.file,
-        bbox=face.bbox,
-        keypoints=face.keypoints,
-        name=photo.name,
-        group=photo.group or str(photo.file),
-        subset="",
-        origin=(photo.file, None),
-        upright=True,
-        occluded=occluded,
-    )
 
 
 def _morph_defaults() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from facekp.inference.faces import Face, Faces
 from facekp.inference.predictor import Predictor
 from facekp.inference.tracking import FaceTracker, TrackedFace
 from facekp.inference.video import VideoReader
-from facekp.tasks.common import output_folder
+from facekp.tasks.common import is_on, output_folder
 from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
 from facekp.tasks.known_faces import read_annotations
 from facekp.tasks.predict_video import predict_video
@@ -58,13 +58,12 @@ class Options:
     def __post_init__(self) -> None:
         if self.pictures not in PICTURES:
             raise ConfigError(f"pictures={self.pictures}: choose one of {', '.join(PICTURES)}")
-        if self.smoothing not in (True, False, "on", "off"):
-            raise ConfigError(f"smoothing={self.smoothing}: give on or off")
+        is_on("smoothing", self.smoothing)
 
     @property
     def smooths(self) -> bool:
         """Whether points are smoothed."""
-        return self.smoothing in (True, "on")
+        return is_on("smoothing", self.smoothing)
 
     def picture_suffix(self, photo: Path) -> str:
         """Suffix of a photo's picture; empty if none is written."""
@@ -131,22 +130,9 @@ def predict(
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
     if annotation_format is not None:
-        from facekp.data.records import FaceRecord
-        from facekp.tasks.written_annotations import write_face_annotations
+        from facekp.tasks.written_annotations import photo_record, write_face_annotations
 
-        records = [
-            FaceRecord(
-                image=file,
-                bbox=face.bbox,
-                keypoints=face.keypoints,
-                name=str(file),
-                group=str(file),
-                subset="",
-                origin=(file, None),
-                upright=True,
-            )
-            for file, face in of_photos
-        ]
+        records = [photo_record(file, face.bbox, face.keypoints) for file, face in of_photos]
         scores = [face.score for _, face in of_photos]
         scheme = predictor.scheme.subset(predictor.points)
         write_face_annotations(run.folder, annotation_format, records, scores, scheme)

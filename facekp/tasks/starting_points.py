@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from facekp.core.errors import DataError
-from facekp.core.geometry import apply_box_prior, bounding_box, image_box, transform_points
+from facekp.core.geometry import (
+    apply_box_prior,
+    bounding_box,
+    image_box,
+    transform_boxes,
+    transform_points,
+)
 from facekp.core.image import exif_transform, image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.core.path_index import PathIndex
@@ -133,10 +139,9 @@ def transformed(face: CorrectedFace, matrix: np.ndarray) -> CorrectedFace:
     """A face under a transform (2, 3) from pixels as stored to the upright photo."""
     if face.bbox is _WHOLE:
         return face
-    corners = transform_points(matrix, face.bbox.reshape(2, 2))
     return replace(
         face,
-        bbox=np.concatenate([corners.min(axis=0), corners.max(axis=0)]),
+        bbox=transform_boxes(matrix, face.bbox),
         keypoints=transform_points(matrix, face.keypoints),
     )
 

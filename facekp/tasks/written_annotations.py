@@ -5,11 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from facekp.core.files import atomic_write_text
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import WritableFormat
 from facekp.data.records import FaceRecord
 from facekp.data.writing import write_annotations
+
+
+def photo_record(
+    file: Path,
+    bbox: np.ndarray,
+    keypoints: np.ndarray,
+    occluded: np.ndarray | None = None,
+    group: str = "",
+) -> FaceRecord:
+    """The record of a face in an upright photo.
+
+    Args:
+        file: the photo.
+        bbox: (4,) `xyxy` in pixels.
+        keypoints: (K, 2) in pixels, nan for missing points.
+        occluded: (K,) bool; None if unknown.
+        group: of a data set; empty: the photo itself.
+    """
+    return FaceRecord(
+        image=file,
+        bbox=bbox,
+        keypoints=keypoints,
+        name=str(file),
+        group=group or str(file),
+        subset="",
+        origin=(file, None),
+        upright=True,
+        occluded=occluded,
+    )
 
 
 def write_face_annotations(

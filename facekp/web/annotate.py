@@ -30,9 +30,10 @@ from starlette.routing import Route
 
 from facekp.core.errors import ConfigError
 from facekp.core.geometry import check_boxes
+from facekp.core.image import image_size
 from facekp.data.formats.corrected_csv import CorrectedFace
 from facekp.web.server import Pages, application, json_body, printable
-from facekp.web.session import MAX_FACES, AnnotationSession, PhotoState, size_of
+from facekp.web.session import MAX_FACES, AnnotationSession, PhotoState
 
 FILES = (
     "annotate.html", "annotate.js", "api.js", "editor.js", "geometry.js", "history.js", "keys.js",
@@ -135,8 +136,7 @@ class _Requests:
         revision, edited = body.get("revision"), body.get("edited")
         if not isinstance(revision, int) or not isinstance(edited, bool):
             raise ValueError("revision and edited are missing")
-        await run_in_threadpool(self.session.change, number, revision, faces, edited)
-        photo = self.session.photos[number]
+        photo = await run_in_threadpool(self.session.change, number, revision, faces, edited)
         answer = {"revision": revision + 1, "photo": _summary(photo), **self._progress()}
         return JSONResponse(answer)
 
@@ -216,7 +216,7 @@ def _summary(photo: PhotoState) -> dict[str, Any]:
 
 
 def _details(photo: PhotoState) -> dict[str, Any]:
-    height, width = size_of(photo)
+    height, width = image_size(photo.file, upright=True)
     return {
         "width": width,
         "height": height,

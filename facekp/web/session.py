@@ -13,7 +13,6 @@ import numpy as np
 
 from facekp.core.errors import DataError, FacekpError
 from facekp.core.files import atomic_write, make_folder
-from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.corrected_csv import (
     CorrectedFace,
@@ -205,8 +204,7 @@ class AnnotationSession:
         """A face whose points are fitted if it has none."""
         if self.columns is None or np.isfinite(face.keypoints).any():
             return face
-        points = fit_points(self.predictor, image, face.bbox, face.angle)
-        return replace(face, keypoints=self._in_scheme(points, face.bbox))
+        return replace(face, keypoints=self._fitted(image, face.bbox, face.angle))
 
     def _disagreement(self, image: np.ndarray, photo: PhotoState) -> float:
         faces = photo.faces or ()
@@ -240,8 +238,10 @@ class AnnotationSession:
         """
         if self.columns is None:
             return self._placed(box)
-        points = fit_points(self.predictor, self.store.pixels(number), box, angle)
-        return self._in_scheme(points, box)
+        return self._fitted(self.store.pixels(number), box, angle)
+
+    def _fitted(self, image: np.ndarray, box: np.ndarray, angle: float) -> np.ndarray:
+        return self._in_scheme(fit_points(self.predictor, image, box, angle), box)
 
     def _in_scheme(self, points: np.ndarray, box: np.ndarray) -> np.ndarray:
         if len(points) == self.scheme.count:
@@ -325,15 +325,6 @@ def matching_points(names: Sequence[str], scheme_names: Sequence[str]) -> list[i
     if not set(names) <= set(scheme_names):
         return None
     return [list(scheme_names).index(name) for name in names]
-
-
-def size_of(photo: PhotoState) -> tuple[int, int]:
-    """(height, width) of a photo, upright.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    return image_size(photo.file, upright=True)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

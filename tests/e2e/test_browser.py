@@ -146,6 +146,15 @@ def open_photo(page: Any, name: str) -> None:
     ready(page)
 
 
+def two_tabs(browser: Browser, served: Served) -> tuple[Any, Any]:
+    """Two pages that show the same photo."""
+    pages = browser.page(served.address), browser.page(served.address)
+    for page in pages:
+        ready(page)
+        open_photo(page, "a.jpg")
+    return pages
+
+
 def middle(page: Any, selector: str, at: int = 0) -> tuple[float, float]:
     box = page.locator(selector).nth(at).bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -248,10 +257,7 @@ def test_of_two_tabs_the_later_change_is_refused_and_kept(
 ) -> None:
     browser.expected = ("409",)
     served = serve("task=annotate", f"input={photos}", f"output={tmp_path / 'o'}")
-    first, second = browser.page(served.address), browser.page(served.address)
-    for page in (first, second):
-        ready(page)
-        open_photo(page, "a.jpg")
+    first, second = two_tabs(browser, served)
     # The second does not hear of the first's change before it makes its own.
     second.route("**/status/**", lambda route: route.abort())
     browser.expected += ("Failed to load resource", "ERR_FAILED")
@@ -274,10 +280,7 @@ def test_a_change_of_another_tab_does_not_end_a_drag(
 ) -> None:
     browser.expected = ("409",)
     served = serve("task=annotate", f"input={photos}", f"output={tmp_path / 'o'}")
-    first, second = browser.page(served.address), browser.page(served.address)
-    for page in (first, second):
-        ready(page)
-        open_photo(page, "a.jpg")
+    first, second = two_tabs(browser, served)
     start = middle(second, point(30))
     second.mouse.move(*start)
     second.mouse.down()
@@ -324,10 +327,7 @@ def test_a_change_that_cannot_be_saved_is_sent_again(
 ) -> None:
     browser.expected = ("507", "409", "ERR_FAILED")
     served = serve("task=annotate", f"input={photos}", f"output={tmp_path / 'o'}")
-    page, other = browser.page(served.address), browser.page(served.address)
-    for one in (page, other):
-        ready(one)
-        open_photo(one, "a.jpg")
+    page, other = two_tabs(browser, served)
     sent = []
 
     def full(route: Any) -> None:

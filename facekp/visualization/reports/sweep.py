@@ -66,6 +66,15 @@ def read_jobs(folder: Path) -> pd.DataFrame:
     return both.drop(columns="_number").reset_index(drop=True)
 
 
+def swept_settings(jobs: pd.DataFrame) -> list[str]:
+    """The columns of `read_jobs` with settings that differ between jobs."""
+    first = jobs.columns.get_loc("experiment")
+    last = jobs.columns.get_loc("monitor")
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    return list(jobs.columns[first + 1 : last])
+
+
 def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
     """Write `sweep.csv` and `report.html` into a sweep's folder.
 
@@ -79,11 +88,7 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
     jobs = read_jobs(folder)
     jobs.to_csv(folder / "sweep.csv", index=False)
     done = jobs[jobs["status"] == "done"]
-    first = jobs.columns.get_loc("experiment")
-    last = jobs.columns.get_loc("monitor")
-    assert isinstance(first, int)
-    assert isinstance(last, int)
-    settings = list(jobs.columns[first + 1 : last])
+    settings = swept_settings(jobs)
     gallery = Gallery(folder / "pictures")
     sections = [_jobs_section(folder, jobs), *_by_data(folder, done, gallery)]
     for name, group in done.groupby("experiment"):

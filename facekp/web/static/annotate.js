@@ -5,7 +5,7 @@ import { Editor, including, placed } from "./editor.js";
 import { centre, overlap } from "./geometry.js";
 import { History } from "./history.js";
 import { ACTIONS, actionOf, keyName, listKeys } from "./keys.js";
-import { Strip } from "./strip.js";
+import { baseName, Strip } from "./strip.js";
 import { View } from "./view.js";
 
 const BATCH = 20; // corrected photos after which training is offered
@@ -58,7 +58,7 @@ async function open(number) {
   editor.setDrawing(false);
   current = number;
   strip.mark(number);
-  byId("name").textContent = project.photos[number].name.split(/[\\/]/).at(-1);
+  byId("name").textContent = baseName(project.photos[number]);
   byId("name").title = project.photos[number].name;
   hint("");
   if (!photos.has(number)) {
@@ -517,7 +517,7 @@ byId("copy-command").addEventListener("click", () => navigator.clipboard.writeTe
 function showMake() {
   const partners = [...strip.photos.entries()].filter(([number, photo]) => photo.edited && number !== current);
   byId("partner").replaceChildren(
-    ...partners.map(([number, photo]) => new Option(photo.name.split(/[\\/]/).at(-1), number)),
+    ...partners.map(([number, photo]) => new Option(baseName(photo), number)),
   );
   byId("partner-row").hidden = !partners.length || !project.products.includes("midway");
   byId("make").showModal();

@@ -59,8 +59,7 @@ export class Strip {
   refresh(number) {
     const photo = this.photos[number];
     const item = this.items[number];
-    const name = photo.name.split(/[\\/]/).at(-1);
-    item.querySelector(".title").textContent = name;
+    item.querySelector(".title").textContent = baseName(photo);
     item.querySelector(".state").textContent = describe(photo);
     const unit = photo.labelled
       ? "how far the labels are from the network's points, in % of the box"
@@ -105,6 +104,9 @@ export class Strip {
     return later.find((number) => !this.photos[number].edited && !this.photos[number].error);
   }
 }
+
+/** A photo's name without its folders. */
+export const baseName = (photo) => photo.name.split(/[\\/]/).at(-1);
 
 function describe(photo) {
   if (photo.error) return "cannot be read";
