@@ -153,7 +153,7 @@ def train_command(session: AnnotationSession, folder: Path) -> str:
         if not file.exists():
             atomic_write_text(file, scheme.to_yaml())
         landmarks = str(file)
-    root = os.path.commonpath([photo.file.absolute().parent for photo in session.photos])
+    root = session.root
     settings = {
         "dataset": "annotations",
         "dataset.train": session.path,

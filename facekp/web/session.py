@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Event, Lock, Thread
 
@@ -124,6 +126,11 @@ class AnnotationSession:
         self._saving, self._stamp = Lock(), _stamp(path)
         self._ended = Event()
         self._analysis: Thread | None = None
+
+    @cached_property
+    def root(self) -> str:
+        """The folder that all photos are in."""
+        return os.path.commonpath([photo.file.absolute().parent for photo in self.photos])
 
     @property
     def fits(self) -> bool:
