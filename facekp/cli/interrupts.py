@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
 import shlex
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from facekp.cli.resume import program
 from facekp.core.run_folder import LAST, REPORT
 
 EXIT_CODE = 130
 """Of a program that Ctrl-C ended, as shells expect."""
+
+AGAIN = 5.0
+"""Seconds after which an interrupt that had no effect is repeated."""
 
 
 @dataclass
@@ -37,7 +44,8 @@ def started(folder: str | Path, is_sweep: bool = False, command: str = "") -> No
 def resumable() -> Iterator[None]:
     """End the program after Ctrl-C with the command that continues; a sweep gets its report."""
     try:
-        yield
+        with _repeated_interrupts():
+            yield
     except KeyboardInterrupt:
         folder = _running.folder
         if folder is None:
@@ -51,6 +59,35 @@ def resumable() -> Iterator[None]:
         resume = f"{program()} {shlex.quote(f'resume={folder}')}"
         print(f"continue    {_running.command or resume}", flush=True)
         raise SystemExit(EXIT_CODE) from None
+
+
+@contextmanager
+def _repeated_interrupts() -> Iterator[None]:
+    """Repeat Ctrl-C until it ends the block.
+
+    Python drops an exception that is raised in a finalizer or in a callback from C, and with it a
+    Ctrl-C that comes at that moment.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # as under nohup
+        yield
+        return
+    timers: list[threading.Timer] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        timer = threading.Timer(AGAIN, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        if signal.getsignal(signal.SIGINT) is interrupt:  # Lightning ignores further ones
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _report(folder: Path) -> None:

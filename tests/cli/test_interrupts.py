@@ -24,11 +24,7 @@ def stopped(until: str, *arguments: str) -> tuple[int, str]:
         if until in line:
             process.send_signal(signal.SIGINT)
             break
-    try:
-        rest, _ = process.communicate(timeout=15)
-    except subprocess.TimeoutExpired:  # some library may swallow one, as in a finalizer
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=60)
     return process.returncode, said + rest
 
 
@@ -56,3 +52,28 @@ def test_a_stopped_sweep_leaves_its_report(small: list[str], tmp_path: Path) -> 
     table = pd.read_csv(tmp_path / "s/sweep.csv")
     assert set(table.status) == {"done", "unfinished"}
     assert (tmp_path / "s/report.html").is_file()
+
+
+def test_ctrl_c_in_a_finalizer_is_not_lost() -> None:
+    code = """
+import os, signal, time
+from facekp.cli import interrupts
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+interrupts.AGAIN = 0.2
+with interrupts.resumable():
+    Finalized()
+    while True:
+        time.sleep(0.05)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert "Exception ignored" in done.stderr
+    assert done.stdout.split() == ["stopped"]
+    assert done.returncode == 130
