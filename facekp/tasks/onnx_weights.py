@@ -71,7 +71,7 @@ def quantize(path: Path, records: Sequence[FaceRecord], crop: Crop) -> None:
     """Quantize a file's convolutions to 8-bit integers, in place.
 
     Static post-training quantization: activations to uint8 by the range that they have on
-    training faces, weights to int8 by output channel. The softmax and what follows stay float32.
+    training faces, weights to 7 bits by output channel. The softmax and what follows stay float32.
 
     Args:
         path: the exported network.
@@ -109,6 +109,7 @@ def quantize(path: Path, records: Sequence[FaceRecord], crop: Crop) -> None:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            reduce_range=True,  # 8 bits saturate on processors without VNNI
         )
     finally:
         logging.getLogger().setLevel(level)
