@@ -30,7 +30,7 @@ $(BEST)/best/results.json: $(BEST)/large/results.json
 test: setup ## Run the tests
 	$(BIN)/python -m pytest
 
-test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium
+test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium, documented commands
 	$(BIN)/python -m pytest -m long
 
 docs: setup ## Build the documentation as a site
