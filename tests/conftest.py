@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,30 @@ def composed(*overrides: str, of: str = "config") -> DictConfig:
     import facekp
 
     return facekp.compose(*overrides, config_name=of)
+
+
+def interrupted(
+    command: Sequence[str],
+    until: str,
+    cwd: Path = ROOT,
+    env: dict[str, str] | None = None,
+    timeout: float = 60,
+) -> tuple[int, str]:
+    """Exit status and output of a program that Ctrl-C ends when it has said something."""
+    process = subprocess.Popen(
+        command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if until in line:
+            break
+    else:
+        pytest.fail(f"it never said {until}: {said}")
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=timeout)
+    return process.returncode, said + rest
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,29 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import ROOT
-
-
-def stopped(until: str, *arguments: str) -> tuple[int, str]:
-    """Exit status and output of `train.py`, which Ctrl-C ends when it has said something."""
-    process = subprocess.Popen(
-        [sys.executable, "train.py", *arguments],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if until in line:
-            process.send_signal(signal.SIGINT)
-            break
-    rest, _ = process.communicate(timeout=60)
-    return process.returncode, said + rest
+from tests.conftest import ROOT, interrupted
 
 
 def test_a_stopped_run_says_how_it_is_continued(small: list[str], tmp_path: Path) -> None:
     run = tmp_path / "my run"
-    code, said = stopped("epoch 25/", *small, "trainer.max_epochs=500", f"hydra.run.dir={run}")
+    settings = [*small, "trainer.max_epochs=500", f"hydra.run.dir={run}"]
+    code, said = interrupted([sys.executable, "train.py", *settings], "epoch 25/")
     assert code == 130
     assert f"continue    python train.py 'resume={run}'" in said
     assert "Traceback" not in said
@@ -46,7 +29,7 @@ def test_a_stopped_sweep_leaves_its_report(small: list[str], tmp_path: Path) -> 
         "trainer.max_epochs=1,5000",
         f"hydra.sweep.dir={tmp_path / 's'}",
     ]
-    code, said = stopped("epoch 1/5000", *sweep)
+    code, said = interrupted([sys.executable, "train.py", *sweep], "epoch 1/5000")
     assert code == 130
     assert f"python train.py resume={tmp_path / 's'}" in said
     table = pd.read_csv(tmp_path / "s/sweep.csv")

@@ -9,10 +9,9 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +26,7 @@ from facekp.data.formats.corrected_csv import (
     corrected_header,
     corrected_rows,
 )
-from tests.conftest import ROOT
+from tests.conftest import ROOT, interrupted
 from tests.e2e.test_docs import commands
 
 pytestmark = pytest.mark.long
@@ -50,31 +49,38 @@ def home(tmp_path_factory: pytest.TempPathFactory, imm_data: Path, ibug_data: Pa
         path = folder / f"{name}.jpg"
         path.parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / "docs/astronaut.webp", path)
-    # A video needs a codec; an animation is read in the same way.
-    predict(folder, "task=morph", "input=photos", "output=clip.mp4", "fps=5")
-    predict(folder, "task=convert", "dataset=ibug", "format=csv", "output=converted")
+    run(folder, "predict.py", "task=morph", "input=photos", "output=clip.mp4", "fps=5")
+    run(folder, "predict.py", "task=convert", "dataset=ibug", "format=csv", "output=converted")
     faces = pd.read_csv(folder / "converted/train.csv").drop(columns=["split", "group"])
     for name in ("faces.csv", "more.csv"):
         faces.to_csv(folder / name, index=False)
     for part in next(ibug_data.iterdir()).iterdir():
         (folder / part.name).symlink_to(part)
     write_corrected(folder)
-    predict(folder, "photos/", "output=predicted")
+    run(folder, "predict.py", "photos/", "output=predicted")
     shutil.copy(folder / "predicted/predictions.csv", folder)
     return folder
 
 
-def predict(folder: Path, *arguments: str) -> None:
-    run(folder, [sys.executable, str(ROOT / "predict.py"), *arguments])
+def write_corrected(home: Path) -> None:
+    """`corrected.csv` as `task=annotate` leaves it: four photos, looked through."""
+    names = IBUG68.point_names
+    face = facekp.Predictor.load()(home / "photo.jpg")[0]
+    corrected = CorrectedFace(face.bbox, face.keypoints)
+    text = corrected_header(names)
+    for name in "abcd":
+        photo = CorrectedPhoto(f"{name}.jpg", (corrected,), edited=True)
+        text += corrected_rows(photo, len(names), face.box_source)
+    (home / "corrected.csv").write_text(text)
 
 
-def run(folder: Path, command: list[str]) -> str:
+def run(folder: Path, program: str, *arguments: str) -> None:
+    command = [sys.executable, str(ROOT / program), *arguments]
     done = subprocess.run(
         command, cwd=folder, env=environment(), text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout[-3000:]}"
-    return done.stdout
 
 
 def environment() -> dict[str, str]:
@@ -86,26 +92,28 @@ def run_of(home: Path, experiment: str, number: int = 0) -> str:
     folder = home / "finished" / f"{experiment}_{number}"
     if not folder.is_dir():
         settings = [f"experiment={experiment}", f"hydra.run.dir={folder}", f"seed={number}"]
-        train = [sys.executable, str(ROOT / "train.py"), "trainer.max_epochs=1", *settings]
-        run(home, train)
+        run(home, "train.py", "trainer.max_epochs=1", *settings)
+    return str(folder)
+
+
+def sweep_of(home: Path) -> str:
+    """Folder of a finished sweep of two jobs."""
+    folder = home / "finished/sweep"
+    settings = ["experiment=part1", "seed=0,1", f"hydra.sweep.dir={folder}"]
+    run(home, "train.py", "-m", "trainer.max_epochs=1", *settings)
     return str(folder)
 
 
 def filled_in(home: Path, command: str) -> str:
     """The command with a reader's own names in it."""
-    numbers: dict[str, int] = {}
+    seen: Counter[str] = Counter()
 
     def folder(match: re.Match[str]) -> str:
-        number = numbers.setdefault(match[1], -1) + 1
-        numbers[match[1]] = number
-        return "SWEEP" if match[1] == "sweeps" else run_of(home, match[1], number)
+        name = match[1]
+        seen[name] += 1
+        return sweep_of(home) if name == "sweeps" else run_of(home, name, seen[name] - 1)
 
     command = RUN_FOLDER.sub(folder, command)
-    if "SWEEP" in command:
-        sweep = str(home / "sweep")
-        settings = ["-m", "experiment=part1", "seed=0,1", f"hydra.sweep.dir={sweep}"]
-        run(home, [sys.executable, str(ROOT / "train.py"), *settings, "trainer.max_epochs=1"])
-        command = command.replace("SWEEP", sweep)
     if re.search(r"\bRUN/", command):
         experiment = "part3_short" if "kaggle" in command else "quickstart"
         command = re.sub(r"\bRUN\b", run_of(home, experiment), command)
@@ -144,40 +152,9 @@ def test_command_runs(command: str, home: Path, request: pytest.FixtureRequest) 
         arguments = shortened(arguments)
     if "weights=int8" in arguments:  # refused where it costs accuracy, as on drawn faces
         arguments.append(f"data_dir={request.getfixturevalue('real_data')}")
-    typed = [sys.executable, str(ROOT / program), *arguments]
     if any(server in command for server in SERVERS):
-        serve(home, [*typed, "browser=false"])
+        typed = [sys.executable, str(ROOT / program), *arguments, "browser=false"]
+        code, said = interrupted(typed, "Ctrl-C", home, environment())
+        assert code in (0, 130), said
     else:
-        run(home, typed)
-
-
-def write_corrected(home: Path) -> None:
-    """`corrected.csv` as `task=annotate` leaves it: four photos, looked through."""
-    names = IBUG68.point_names
-    face = facekp.Predictor.load()(home / "photo.jpg")[0]
-    corrected = CorrectedFace(face.bbox, face.keypoints)
-    text = corrected_header(names)
-    for name in "abcd":
-        photo = CorrectedPhoto(f"{name}.jpg", (corrected,), edited=True)
-        text += corrected_rows(photo, len(names), face.box_source)
-    (home / "corrected.csv").write_text(text)
-
-
-def serve(home: Path, command: list[str]) -> None:
-    """The page's server starts, and ends with Ctrl-C."""
-    process = subprocess.Popen(
-        command, cwd=home, env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "http://" in line:
-            break
-    else:
-        pytest.fail(said)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=60)
-    assert process.returncode in (0, 130), said + rest
+        run(home, program, *arguments)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from facekp.tasks.corrected_products import Products, train_command
 from facekp.tasks.known_faces import read_annotations
 from facekp.tasks.predict import Options, predict
 from facekp.web.session import AnnotationSession
-from tests.conftest import ROOT
+from tests.conftest import ROOT, interrupted
 
 NAMES = ["eye", "nose", "chin"]
 
@@ -308,16 +306,7 @@ def test_it_runs_without_torch_and_ends_with_ctrl_c(folder: Path, tmp_path: Path
         "assert 'torch' not in sys.modules"
     )
     arguments = ["task=annotate", f"input={folder}", f"output={tmp_path / 'o'}", "browser=false"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "Ctrl-C" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
-    assert process.returncode == 0, output
+    code, output = interrupted([sys.executable, "-c", program, *arguments], "Ctrl-C", timeout=20)
+    assert code == 0, output
     assert "0 of 2 photos corrected" in output
     assert "Traceback" not in output
