@@ -14,7 +14,9 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"facekp {version}"
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = False
+# A line of a hundred characters fits.
+html_theme_options = {"light_css_variables": {"code-font-size": "var(--font-size--small--3)"}}
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 # The pages that are included begin with their own headings.
