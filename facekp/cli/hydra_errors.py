@@ -131,6 +131,12 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
         near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
         advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
         return f"{name}: there is no such setting here; {advice}"
+    if several := re.match(r"Ambiguous value for argument '([\w.]+)=", text):
+        name = several[1]
+        return (
+            f"{name}: several values; a list is {name}=[A,B], a text with a comma is in quotes "
+            f"(\"{name}='A,B'\"), and a sweep needs -m"
+        )
     message = " ".join(f"{text} {error.__cause__ or ''}".split())
     return f"{message} ({' '.join(arguments)})"
 

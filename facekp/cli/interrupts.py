@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import logging
 import shlex
 import signal
 import threading
@@ -47,6 +48,7 @@ def resumable() -> Iterator[None]:
         with _repeated_interrupts():
             yield
     except KeyboardInterrupt:
+        logging.disable()  # torch, if its import was interrupted, logs at the exit
         folder = _running.folder
         if folder is None:
             print("\nstopped", flush=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -23,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facekp.cli.config import in_sweep
-from facekp.cli.hydra_errors import one_line_errors
+from facekp.cli.hydra_errors import one_line_errors, one_line_message
 from facekp.cli.interrupts import started
 from facekp.cli.resume import command, program
 from facekp.cli.validation import check_settings
@@ -79,8 +80,11 @@ class SweepReport(Callback):
         started(config.hydra.sweep.dir, is_sweep=True, command=_typed_command() if search else "")
         if search:
             _silence_optuna()
-        with one_line_errors():
-            check_swept_values(list(config.hydra.overrides.task))
+        try:
+            with one_line_errors():
+                check_swept_values(list(config.hydra.overrides.task))
+        except CompactHydraException as error:  # a choice that does not exist
+            raise SystemExit(f"error: {one_line_message(error, 'config', sys.argv[1:])}") from None
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
