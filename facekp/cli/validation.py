@@ -133,7 +133,7 @@ def check_settings(cfg: DictConfig) -> None:
                 f"dataset.{of_data}={cfg.dataset[of_data]} but model.{of_model}="
                 f"{cfg.model[of_model]}: set the model's, the data set follows"
             )
-    precisions = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+    precisions = ("auto", "32-true", "64-true", "bf16-mixed", "16-mixed")
     precision = cfg.trainer.precision
     if str(precision) not in precisions:  # pure 16 bits would round the points
         raise ConfigError(f"trainer.precision={precision}: choose one of {', '.join(precisions)}")

@@ -36,8 +36,9 @@ from facekp.training.detector_prior import measure_detector_prior
 from facekp.training.fit import FitResult, describe, fit
 from facekp.training.memory import peak_bytes
 from facekp.training.module import KeypointModule
+from facekp.training.precision import common_precision, quicker_precision
 from facekp.training.resume import check_resume
-from facekp.training.trainer import tensorboards
+from facekp.training.trainer import tensorboards, training_device
 from facekp.training.warm_start import (
     load_matching_weights,
     warn_of_differences,
@@ -102,14 +103,18 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
     datamodule.setup()
     config = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     description = describe(datamodule, config, detector_prior(datamodule))
-    if cfg.ckpt_path:
-        check_resume(description, cfg.ckpt_path)
+    before = check_resume(description, cfg.ckpt_path) if cfg.ckpt_path else None
+    if before is not None:
         accept_resume(run_dir)
     if datamodule.protocol == "annotations" and not (cfg.init_from or cfg.ckpt_path):
         count = len(datamodule.splits["train"])
         if count < FEW_FACES:
             log.info(f"{count} faces are few to learn from: for faces init_from=ibug68 helps")
     network = prepare_network(cfg, datamodule, description)
+    if cfg.trainer.precision == "auto":
+        cfg.trainer.precision = description.config["trainer"]["precision"] = choose_precision(
+            cfg, network, datamodule, before
+        )
     module = KeypointModule(
         network,
         loss=build(cfg.model.loss),
@@ -171,6 +176,21 @@ def prepare_network(
         before = load_matching_weights(network, cfg.init_from)
         warn_of_differences(f"init_from={cfg.init_from}", before, description)
     return network
+
+
+def choose_precision(
+    cfg: DictConfig,
+    network: KeypointNetwork,
+    datamodule: FaceDataModule,
+    before: NetworkDescription | None,
+) -> str:
+    """What `trainer.precision=auto` stands for: a resumed run's precision, or the quicker one."""
+    if before is not None:
+        return str(before.config["trainer"]["precision"])
+    device = training_device(cfg.trainer.gpus, cfg.trainer.cpus, bool(cfg.trainer.exclusive))
+    if device is None:
+        return common_precision(on_gpus=bool(cfg.trainer.gpus))
+    return quicker_precision(network, datamodule.crop, datamodule.batch_size, device)
 
 
 def build_optimizer(cfg: DictConfig) -> Any:

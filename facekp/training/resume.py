@@ -16,12 +16,15 @@ _FREE = (
 )  # fmt: skip
 
 
-def check_resume(description: NetworkDescription, ckpt_path: str) -> None:
+def check_resume(description: NetworkDescription, ckpt_path: str) -> NetworkDescription:
     """Check that a run may be resumed with the present configuration and data.
 
     Args:
         description: of the network to be trained.
         ckpt_path: the checkpoint to resume from.
+
+    Returns:
+        The checkpoint's description.
 
     Raises:
         ConfigError: the network, data set or recipe differs from the checkpoint's; the message
@@ -42,6 +45,10 @@ def check_resume(description: NetworkDescription, ckpt_path: str) -> None:
         )
     if not isinstance(checkpoint.get("epoch"), int):
         raise ConfigError(f"ckpt_path={ckpt_path}: packed weights can be used, but not resumed")
+    if not checkpoint.get("optimizer_states"):
+        raise ConfigError(
+            f"ckpt_path={ckpt_path}: has no optimizer; give last.ckpt beside it, or resume=FOLDER"
+        )
     done, wanted = int(checkpoint["epoch"]) + 1, description.config["trainer"]["max_epochs"]
     if done > wanted:
         raise ConfigError(
@@ -56,3 +63,4 @@ def check_resume(description: NetworkDescription, ckpt_path: str) -> None:
         raise ConfigError(f"ckpt_path={ckpt_path}: best.ckpt is not beside it; restore the folder")
     if before.data_fingerprint != description.data_fingerprint:
         raise ConfigError(f"ckpt_path={ckpt_path}: the data has changed since the run was started")
+    return before

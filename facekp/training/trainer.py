@@ -63,6 +63,23 @@ def make_trainer(
     )
 
 
+def training_device(gpus: int | Sequence[int], cpus: int, exclusive: bool) -> torch.device | None:
+    """The device that `make_trainer` will use; None: several.
+
+    Raises:
+        ConfigError: see `make_trainer`.
+    """
+    chosen = _devices(gpus, cpus, exclusive)
+    accelerator, devices = chosen["accelerator"], chosen["devices"]
+    if isinstance(devices, int):
+        if devices == -1:
+            devices = torch.cuda.device_count()
+        devices = list(range(devices))
+    if len(devices) > 1:
+        return None
+    return torch.device(accelerator) if accelerator != "gpu" else torch.device("cuda", devices[0])
+
+
 def tensorboards(trainer: L.Trainer) -> list[SummaryWriter]:
     """The TensorBoard writers of a run; none if it has no TensorBoard logger."""
     return [x.experiment for x in trainer.loggers if isinstance(x, TensorBoardLogger)]

@@ -55,6 +55,14 @@ def test_best_checkpoint_survives_a_resume(run: Run) -> None:
     assert saved["epoch"] == frame["val/mse"].idxmin()
 
 
+def test_the_best_checkpoint_holds_no_optimizer(run: Run) -> None:
+    _, folder = run("r", "trainer.max_epochs=1")
+    best, last = (folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    assert best.stat().st_size < last.stat().st_size / 2
+    with pytest.raises(ConfigError, match=r"has no optimizer; give last\.ckpt"):
+        run("r", "trainer.max_epochs=2", f"ckpt_path={best}")
+
+
 def test_moved_run_keeps_its_best(run: Run, tmp_path: Path) -> None:
     _, folder = run("r", "trainer.max_epochs=2")
     before = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)

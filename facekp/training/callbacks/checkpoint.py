@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as L
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 
 class RunCheckpoint(ModelCheckpoint):
     """Lightning's `ModelCheckpoint`, which would forget the best score if its folder has moved.
+
+    The checkpoint of the best epoch has no optimizer, which is two thirds of one: a run resumes
+    from its last epoch.
 
     Args:
         dirpath: folder of the checkpoint.
@@ -26,6 +30,19 @@ class RunCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+        self._saving = False
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        self._saving = True
+        super()._save_checkpoint(trainer, filepath)
+        self._saving = False
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Leave out the optimizer; `save_weights_only` would leave out averaged weights, too."""
+        if self._saving and self.monitor is not None:
+            checkpoint.update(optimizer_states=[], lr_schedulers=[])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of a resumed run, with its paths inside the current folder."""
