@@ -23,7 +23,14 @@ from facekp.data.datamodule import FaceDataModule
 from facekp.metrics import KeypointMetrics, metric_names
 from facekp.training.callbacks.checkpoint import RunCheckpoint
 from facekp.training.callbacks.history import History
-from facekp.training.memory import check_memory, is_oom, out_of_memory_error
+from facekp.training.memory import (
+    check_memory,
+    device_bytes,
+    fitting_batch,
+    is_oom,
+    out_of_memory_error,
+    step_memory,
+)
 from facekp.training.module import KeypointModule
 
 C = TypeVar("C", bound=Callback)
@@ -89,8 +96,11 @@ def fit(
         trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except (RuntimeError, MemoryError) as error:
         if is_oom(error):
+            crop, batch_size = datamodule.crop, datamodule.batch_size
+            step = step_memory(module.network, crop.channels, crop.size)
+            fits = fitting_batch(step, device_bytes(trainer.strategy.root_device), batch_size)
             available = "more than there is"
-            raise out_of_memory_error(datamodule.batch_size, accumulate, available) from error
+            raise out_of_memory_error(batch_size, accumulate, available, fits) from error
         if "DataLoader worker" not in str(error):
             raise
         raise FacekpError(

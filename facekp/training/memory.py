@@ -6,7 +6,7 @@ import copy
 import ctypes
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from facekp.core.errors import ConfigError
 from facekp.core.geometry import Size
@@ -28,7 +28,7 @@ def retain_freed_memory(needed: int) -> None:
     what is in use. Does nothing with another malloc.
 
     Args:
-        needed: bytes that a step holds, see `training_step_bytes`.
+        needed: bytes that a step holds, see `StepMemory`.
     """
     if sys.platform != "linux" or 4 * needed > available_bytes():
         return
@@ -38,8 +38,24 @@ def retain_freed_memory(needed: int) -> None:
         mallopt(_M_TRIM_THRESHOLD, -1)
 
 
-def training_step_bytes(network: nn.Module, channels: int, size: Size, batch_size: int) -> int:
-    """Bytes that a training step holds, extrapolated from two images of `size` (height, width)."""
+class StepMemory(NamedTuple):
+    """Bytes that a training step holds.
+
+    Args:
+        fixed: weights, gradients and Adam's two moments.
+        per_image: activations that are kept for the backward pass.
+    """
+
+    fixed: int
+    per_image: int
+
+    def of(self, batch_size: int) -> int:
+        """Bytes with a batch of this size."""
+        return self.fixed + self.per_image * batch_size
+
+
+def step_memory(network: nn.Module, channels: int, size: Size) -> StepMemory:
+    """Measure a float32 step on the CPU with two images of `size` (height, width)."""
     import torch
 
     kept: dict[int, int] = {}
@@ -49,11 +65,11 @@ def training_step_bytes(network: nn.Module, channels: int, size: Size, batch_siz
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()  # the tensor itself would be a cycle that is never freed
 
+    twin = copy.deepcopy(network).cpu().train()
     with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(keep, keep):
-        copy.deepcopy(network).train()(torch.zeros(2, channels, *size))
+        twin(torch.zeros(2, channels, *size))
     weights = sum(weight.nbytes for weight in network.parameters())
-    activations = max(0, sum(kept.values()) - weights)
-    return activations * batch_size // 2 + 4 * weights  # with gradients and Adam's two moments
+    return StepMemory(4 * weights, max(0, sum(kept.values()) - weights) // 2)
 
 
 def check_memory(
@@ -71,21 +87,33 @@ def check_memory(
         ConfigError: it does not fit; the system would end the process without a message.
     """
     crop, batch_size = datamodule.crop, datamodule.batch_size
-    needed = processes * training_step_bytes(network, crop.channels, crop.size, batch_size)
-    free = available_bytes()
+    step = step_memory(network, crop.channels, crop.size)
+    needed, free = processes * step.of(batch_size), available_bytes()
     if 0 < free < needed:
         sizes = f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-        raise out_of_memory_error(batch_size, accumulate, sizes)
+        fits = fitting_batch(step, free // processes, batch_size)
+        raise out_of_memory_error(batch_size, accumulate, sizes, fits)
     retain_freed_memory(needed)
 
 
-def out_of_memory_error(batch_size: int, accumulate: int, needed: str) -> ConfigError:
-    """The error for a batch that does not fit, with the advice that may help."""
-    if batch_size == 1:
-        return ConfigError(f"dataset.batch_size=1 needs {needed}: lower model.input_size")
+def fitting_batch(step: StepMemory, free: int, batch_size: int) -> int:
+    """The largest batch of a half, a quarter, ... that fits, also if the whole should; 0: none."""
+    fits = batch_size // 2
+    while fits and step.of(fits) > free:
+        fits //= 2
+    return fits
+
+
+def out_of_memory_error(batch_size: int, accumulate: int, needed: str, fits: int) -> ConfigError:
+    """The error for a batch that does not fit, with one that does (0: none)."""
+    if not fits:
+        return ConfigError(
+            f"dataset.batch_size={batch_size} needs {needed}: lower model.input_size"
+        )
+    parts = accumulate * (batch_size // fits)
     return ConfigError(
-        f"dataset.batch_size={batch_size} needs {needed}: try dataset.batch_size={batch_size // 2} "
-        f"trainer.accumulate_grad_batches={2 * accumulate}, the same step in smaller parts"
+        f"dataset.batch_size={batch_size} needs {needed}: try dataset.batch_size={fits} "
+        f"trainer.accumulate_grad_batches={parts}, the same step in smaller parts"
     )
 
 
@@ -111,6 +139,15 @@ def process_peak_bytes() -> int:
     except OSError:
         return 0
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def device_bytes(device: torch.device) -> int:
+    """Memory that this process may use, of a CUDA device or else of the machine; 0: unknown."""
+    if device.type != "cuda":
+        return available_bytes()
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
 
 
 def available_bytes() -> int:

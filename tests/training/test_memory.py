@@ -25,11 +25,21 @@ def test_bytes_of_a_step_grow_with_the_batch_and_leave_the_network_as_it_was() -
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    few, many = (memory.training_step_bytes(network, 1, (40, 50), count) for count in (2, 200))
+    step = memory.step_memory(network, 1, (40, 50))
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     convolved = 8 * 38 * 48 * 4  # bytes an image that the pool keeps for its backward pass
-    assert convolved < (many - few) / 198 < 4 * convolved
+    assert convolved < step.per_image < 4 * convolved
+    assert step.of(3) == step.fixed + 3 * step.per_image
+
+
+def test_the_batch_that_fits_is_named() -> None:
+    step = memory.StepMemory(fixed=100, per_image=10)
+    assert memory.fitting_batch(step, 1000, 512) == 64
+    assert memory.fitting_batch(step, 100_000, 512) == 256  # more was needed than was expected
+    assert memory.fitting_batch(step, 105, 512) == 0
+    message = str(memory.out_of_memory_error(512, 2, "17 GB", 64))
+    assert "dataset.batch_size=64 trainer.accumulate_grad_batches=16" in message
 
 
 def test_memory_is_kept_only_where_there_is_plenty(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +65,7 @@ def test_limits_that_cannot_be_read_leave_malloc_alone(monkeypatch: pytest.Monke
 
 def test_a_batch_that_does_not_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(memory, "available_bytes", lambda: 1_000_000)
+        patch.setattr(memory, "available_bytes", lambda: 3_000_000)
         with pytest.raises(
             ConfigError,
             match=r"batch_size=5 needs .* GB, 0\.0 GB are free: try dataset.batch_size=2",
