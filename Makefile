@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BEST := runs/from_nothing
 
-.PHONY: train best course test test-long docs fuzz soak audit bench lint format setup lock clean
+.PHONY: train best course test test-long docs fuzz soak audit bench gpu-check lint format setup lock clean
 
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
@@ -49,6 +49,9 @@ audit: setup ## Check the pinned versions for known vulnerabilities (https://osv
 
 bench: .venv/benchmarks ## Measure speed and memory; twenty minutes, on an otherwise idle machine
 	$(BIN)/python -m benchmarks
+
+gpu-check: setup ## Check that all of it works on this machine's GPU; ARGS="--device cpu --short" to try it
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 lint: setup ## Check style, types, formatting and layers
 	$(BIN)/ruff check .
