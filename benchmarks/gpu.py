@@ -11,6 +11,7 @@ CPU. `--device cpu` compares the CPU with itself, to try the program where there
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import shutil
@@ -341,6 +342,8 @@ def check_memory(checker: Checker) -> None:
     else:
         checker.say("part 3 at 1536 px", "fits this machine")
         return
+    gc.collect()  # the error held what lies on the device
+    torch.cuda.empty_cache()
     words = [word for word in message.split() if word.startswith("dataset.batch_size=")]
     if not checker.short and len(words) > 1:
         checker.train("fitting", *overrides, words[-1], "+trainer.limit_train_batches=1")
