@@ -23,7 +23,7 @@ KEPT = ("name", "seed", "model", "dataset", "trainer")
 def pack(ckpt_path: str, output: str) -> Path:
     """Write `packed.ckpt`: the weights in half precision, and the description of the network.
 
-    At most a quarter of the size, without information about the machine that it was trained on. It
+    Half the size of `best.ckpt`, without information about the machine that it was trained on. It
     can be used and initialised from, but not resumed.
 
     Args:
