@@ -76,15 +76,16 @@ class SweepReport(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse values that no job can have, before the first begins."""
-        search = "optuna" in str(config.hydra.sweeper.get("_target_"))
-        started(config.hydra.sweep.dir, is_sweep=True, command=_typed_command() if search else "")
-        if search:
-            _silence_optuna()
         try:
             with one_line_errors():
                 check_swept_values(list(config.hydra.overrides.task))
         except CompactHydraException as error:  # a choice that does not exist
             raise SystemExit(f"error: {one_line_message(error, 'config', sys.argv[1:])}") from None
+        search = "optuna" in str(config.hydra.sweeper.get("_target_"))
+        # Reading the folder's name makes the folder.
+        started(config.hydra.sweep.dir, is_sweep=True, command=_typed_command() if search else "")
+        if search:
+            _silence_optuna()
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
