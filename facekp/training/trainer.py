@@ -51,8 +51,11 @@ def make_trainer(
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    devices = _devices(gpus, cpus, exclusive)
+    if devices["accelerator"] == "cpu" and torch.cuda.device_count():
+        log.info("training on the CPU; trainer.gpus=1 uses the GPU of this machine")
     return L.Trainer(
-        **_devices(gpus, cpus, exclusive),
+        **devices,
         callbacks=[*callbacks, *([CompiledNetwork()] if compile else [])],
         # `EpochSampler` splits the data itself, without counting a sample twice.
         use_distributed_sampler=False,
@@ -99,9 +102,7 @@ def _devices(gpus: int | Sequence[int], cpus: int, exclusive: bool) -> dict[str,
     available = torch.cuda.device_count()
     wanted = requested_gpus(gpus)
     if not wanted:
-        if available:
-            log.info("training on the CPU; trainer.gpus=1 uses the GPU of this machine")
-        else:  # otherwise torch's optimizers look for a driver in every step
+        if not available:  # otherwise torch's optimizers look for a driver in every step
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return {"accelerator": "cpu", "devices": cpus}
     if not available and torch.backends.mps.is_available():
