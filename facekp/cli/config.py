@@ -33,7 +33,8 @@ def study(name: str, overrides: Sequence[str], params: Mapping[str, str]) -> str
         overrides: of the command line.
         params: the space.
     """
-    fixed = sorted(text for text in overrides if not text.startswith(NOT_SEARCHED))
+    last = {text.partition("=")[0]: text for text in overrides}
+    fixed = sorted(text for text in last.values() if not text.startswith(NOT_SEARCHED))
     key = json.dumps([fixed, {key: str(params[key]) for key in sorted(params)}])
     return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 

@@ -9,13 +9,14 @@ import math
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -27,12 +28,14 @@ from facekp.cli.config import in_sweep
 from facekp.cli.hydra_errors import one_line_errors, one_line_message
 from facekp.cli.interrupts import started
 from facekp.cli.resume import command, program
-from facekp.cli.validation import check_settings
+from facekp.cli.validation import check_devices, check_network, check_settings
 from facekp.core.errors import FacekpError
 from facekp.core.run_folder import ERROR, LAST, REPORT, RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from facekp.cli.search import Search
 
 log = logging.getLogger(__name__)
 
@@ -75,17 +78,19 @@ class SweepReport(Callback):
     """Hydra callback that writes the report after the last job; exits with 1 if jobs failed."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Refuse values that no job can have, before the first begins."""
+        """Refuse settings that no job can have, before the first begins."""
         try:
             with one_line_errors():
-                check_swept_values(list(config.hydra.overrides.task))
+                check_jobs(config)
         except CompactHydraException as error:  # a choice that does not exist
             raise SystemExit(f"error: {one_line_message(error, 'config', sys.argv[1:])}") from None
-        search = "optuna" in str(config.hydra.sweeper.get("_target_"))
+        is_search = "optuna" in str(config.hydra.sweeper.get("_target_"))
+        search = _open_search(config) if is_search else None
         # Reading the folder's name makes the folder.
-        started(config.hydra.sweep.dir, is_sweep=True, command=_typed_command() if search else "")
+        folder = Path(config.hydra.sweep.dir)
+        started(folder, is_sweep=True, command=_typed_command() if is_search else "")
         if search:
-            _silence_optuna()
+            search.record(folder)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
@@ -96,6 +101,7 @@ class SweepReport(Callback):
         show_ranking(jobs)
         print(f"sweep       {folder / 'sweep.csv'}")
         print(f"report      {folder / REPORT}")
+        jobs = jobs[~jobs["job"].str.startswith("..")]  # of this start
         failed = jobs[jobs["status"] != "done"]
         if len(failed):
             names = ", ".join(sorted(failed["job"]))
@@ -107,36 +113,64 @@ def _typed_command() -> str:
     return " ".join([program(), *map(shlex.quote, sys.argv[1:])])
 
 
-def _silence_optuna() -> None:
-    """Leave out the lines on its set-up."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+def _open_search(config: DictConfig) -> Search | None:
+    """Continue a search where it stopped; ends the program if nothing is left of it."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plugins
     import optuna
 
+    from facekp.cli.search import open_search
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with one_line_errors():
+        search = open_search(config)
+    if search and search.done:
+        last = f"  {search.folders[-1]}" if search.folders else ""
+        if search.done >= search.trials:
+            print(f"search      complete: {search.done} trials{last}")
+            print(f"continue    with hydra.sweeper.n_trials={search.done + 10}: ten more trials")
+            raise SystemExit(0)
+        print(f"search      has {search.done} of {search.trials} trials{last}")
+    return search
 
 
-def check_swept_values(overrides: Sequence[str]) -> None:
-    """Check types and ranges of each value of a sweep, one after another.
+def check_jobs(config: DictConfig) -> None:
+    """Check the settings of the first job, then each other value of a sweep in its place.
 
     Args:
-        overrides: of the command line.
+        config: of the sweep.
 
     Raises:
-        ConfigError: a value that no job can have.
+        ConfigError: settings that a job cannot have, or that its network refuses.
     """
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    choices = [
-        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-        if override.is_sweep_override()
-        else [override.input_line or ""]
-        for override in parsed
-    ]
-    first = [values[0] for values in choices]
     loader = GlobalHydra.instance().config_loader()
-    for at, values in enumerate(choices):
-        for value in values if len(values) > 1 else ():
-            chosen = [*first[:at], value, *first[at + 1 :]]
-            check_settings(loader.load_configuration("config", chosen, RunMode.RUN))
+    space = config.hydra.sweeper.get("params") or {}
+    texts = [*(f"{key}={value}" for key, value in space.items()), *config.hydra.overrides.task]
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(texts)
+    values = {override.get_key_element(): _values(override) for override in parsed}
+    first = {key: texts[0] for key, texts in values.items()}
+    others = [first | {key: text} for key, texts in values.items() for text in texts[1:]]
+    of_hydra = [x for x in config.hydra.overrides.hydra if not x.startswith("hydra.mode=")]
+    on_this_machine = "submitit" not in str(config.hydra.launcher.get("_target_"))
+    networks: list[Any] = []
+    for job in (first, *others):
+        cfg = loader.load_configuration("config", [*of_hydra, *job.values()], RunMode.RUN)
+        check_settings(cfg)
+        check_devices(cfg, on_this_machine)
+        if cfg.model not in networks:
+            check_network(cfg)
+            networks.append(cfg.model)
+
+
+def _values(override: Override) -> list[str]:
+    """The override with each of its values; of a range of numbers the ends."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    if override.is_interval_sweep():
+        interval = cast("IntervalSweep", override.value())
+        return [f"{key}={interval.start}", f"{key}={interval.end}"]
+    texts = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [texts[0], texts[-1]] if override.is_range_sweep() else texts
 
 
 def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
@@ -155,9 +189,9 @@ def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
         monitor = group["monitor"].iloc[0]
         best = group.head(count)
         table = Table(title=f"{name}: best {len(best)} of {len(group)} by {monitor}")
-        table.add_column("job")
+        table.add_column("job", no_wrap=True)
         for column in (*(name.rpartition(".")[2] for name in settings), monitor):
-            table.add_column(column, justify="right")
+            table.add_column(column, justify="right", overflow="fold")
         for row in best.to_dict("records"):
             values = (row[name] for name in settings)
             texts = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)

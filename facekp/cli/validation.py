@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -15,6 +15,7 @@ from facekp.cli.config import in_sweep
 from facekp.core.description import MAX_INPUT_SIDE
 from facekp.core.devices import may_have_gpu, missing_gpu_error, requested_gpus
 from facekp.core.errors import ConfigError
+from facekp.core.plugins import register_plugins
 from facekp.data.registry import DATASETS
 from facekp.models.bundled import BUNDLED_NAMES, resolve_checkpoint
 
@@ -93,6 +94,8 @@ _RULES = {
 """By name of the setting; not all configurations have all settings."""
 _MAY_BE_NULL = ("dataset.num_workers", "dataset.points")
 _ABSENT = object()
+_SOME_KEYPOINTS = 68
+"""Before the data is read; no network depends on it."""
 
 
 def validate_config(cfg: DictConfig) -> None:
@@ -103,7 +106,7 @@ def validate_config(cfg: DictConfig) -> None:
         DataError: a missing data set.
     """
     check_settings(cfg)
-    _check_devices(cfg)
+    check_devices(cfg)
     if "train" in cfg.dataset and not cfg.dataset.train:
         raise ConfigError("dataset.train= is missing: give a file or folder of annotations")
     target = str(cfg.dataset.get("_target_"))
@@ -180,7 +183,31 @@ def _value(cfg: DictConfig, name: str) -> Any:
     return _ABSENT if value is None and name in _MAY_BE_NULL else value
 
 
-def _check_devices(cfg: DictConfig) -> None:
+def check_network(cfg: DictConfig) -> None:
+    """Refuse settings that the network refuses; imports torch, which takes seconds.
+
+    Raises:
+        ConfigError: as `build_network`.
+    """
+    from facekp.models.factory import build_network
+
+    register_plugins(cfg.plugins)
+    model = cast("dict[str, Any]", OmegaConf.to_container(cfg.model, resolve=True))
+    if model.get("pretrained"):
+        model["pretrained"] = False  # loads nothing
+    build_network(model, _SOME_KEYPOINTS, trusted=True)
+
+
+def check_devices(cfg: DictConfig, on_this_machine: bool = True) -> None:
+    """Refuse devices that a run cannot have.
+
+    Args:
+        cfg: the configuration.
+        on_this_machine: False if a cluster's nodes run it, whose devices are unknown here.
+
+    Raises:
+        ConfigError: several devices in a sweep, or a GPU where there is none.
+    """
     gpus = cfg.trainer.gpus
     wanted = requested_gpus(gpus)
     several = gpus == -1 or len(wanted) > 1
@@ -190,7 +217,7 @@ def _check_devices(cfg: DictConfig) -> None:
             "starts its own command again, which a sweeper would take for another job; use one "
             "device per job"
         )
-    if wanted and not may_have_gpu():
+    if on_this_machine and wanted and not may_have_gpu():
         raise missing_gpu_error(gpus, 0)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from facekp.core.errors import ConfigError
-
-_claims: dict[str, IO[str]] = {}
+from facekp.core.locks import is_held, lock
 
 
 def requested_gpus(gpus: object) -> Sequence[int]:
@@ -67,20 +65,9 @@ def claim_gpu(names: Sequence[str]) -> int:
     Raises:
         ConfigError: all are taken.
     """
-    import fcntl  # not on Windows, where jobs do not run in parallel either
-
-    for index, name in enumerate(names):
-        if name in _claims:
-            return index
-    for index, name in enumerate(names):
-        lock = (Path(tempfile.gettempdir()) / f"facekp-{name}.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
-        _claims[name] = lock
-        return index
+    for name in sorted(names, key=is_held, reverse=True):
+        if lock(name):
+            return names.index(name)
     raise ConfigError(
         f"all {len(names)} GPUs are taken by other jobs of a sweep: run fewer at a time "
         "(hydra.launcher.n_jobs)"

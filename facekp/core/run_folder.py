@@ -20,6 +20,8 @@ LAST = "checkpoints/last.ckpt"
 """State after the last complete epoch."""
 STARTED = ".hydra"
 """Where Hydra records the command line of a run."""
+EARLIER = "earlier.json"
+"""Of a search's sweep: folders of the sweeps with its earlier trials, relative to its own."""
 RESUMED = ".hydra/resumed"
 """The same of a resumed run, until its settings have been accepted."""
 

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from facekp.core import devices
+from facekp.core import devices, locks
 from tests.conftest import ROOT
 
 
 def test_each_process_claims_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"test-{os.getpid()}-{n}" for n in range(2)]
-    monkeypatch.setattr(devices, "_claims", {})
+    monkeypatch.setattr(locks, "_held", {})
     assert [devices.claim_gpu(names) for _ in range(2)] == [0, 0]
     code = (
         "import sys, time; from facekp.core.devices import claim_gpu\n"

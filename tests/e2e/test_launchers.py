@@ -24,18 +24,21 @@ def test_launchers_give_what_one_after_another_gives(tmp_path: Path, small: list
 
 
 @pytest.mark.long
-def test_a_search_goes_on_where_its_storage_says(tmp_path: Path, small: list[str]) -> None:
+def test_a_search_continues_where_its_storage_says(tmp_path: Path, small: list[str]) -> None:
     import sqlite3
 
-    search = [
-        "-m", "hydra/sweeper=optuna", *small, "+search=part1", "hydra.sweeper.n_trials=2",
-        "trainer.max_epochs=1",
-    ]  # fmt: skip
-    for count in (2, 4, 6):
-        wrong = ["model.input_size=[4,4]"] if count == 6 else []  # each of its trials fails
-        done = train_py(tmp_path, *search, *wrong)
+    search = ["-m", "hydra/sweeper=optuna", *small, "+search=part1", "trainer.max_epochs=1"]
+    for count in (2, 3, 4):
+        wrong = ["dataset.points=[999]"] if count == 4 else []  # another study, all trials fail
+        done = train_py(tmp_path, *search, *wrong, f"hydra.sweeper.n_trials={count}")
         assert done.returncode == (1 if wrong else 0), done.stderr
         assert "Traceback" not in done.stderr
-        with sqlite3.connect(tmp_path / "runs/search_part1.db") as study:
-            states = [row[0] for row in study.execute("select state from trials")]
-        assert states == ["COMPLETE"] * count
+        table = pd.read_csv(max(tmp_path.glob("runs/sweeps/*")) / "sweep.csv")
+        assert len(table) == count  # with the earlier trials
+    with sqlite3.connect(tmp_path / "runs/search_part1.db") as study:
+        states = [row[0] for row in study.execute("select state from trials")]
+    assert states == ["COMPLETE"] * (3 + 4)
+    done = train_py(tmp_path, *search, "hydra.sweeper.n_trials=3")
+    assert done.returncode == 0
+    assert "complete: 3 trials" in done.stdout
+    assert len(list(tmp_path.glob("runs/sweeps/*"))) == 3

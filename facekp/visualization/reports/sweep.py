@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import yaml
 
 from facekp.core.progress import format_duration
-from facekp.core.run_folder import ERROR, HISTORY, REPORT, RESULTS, STARTED
+from facekp.core.run_folder import EARLIER, ERROR, HISTORY, REPORT, RESULTS, STARTED
 from facekp.visualization import charts
 from facekp.visualization.reports.page import Gallery, Section, link, table, write_page
 
@@ -22,19 +23,23 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         folder: of the sweep; each job has a folder in it.
 
     Returns:
-        One row per job: `job` (its folder), `experiment`, a column for each setting that differs
-        between jobs, `monitor` (name) and `best` (its value), `best_epoch`, `epochs`, `seconds`,
-        `status` (done, failed or unfinished), `error`.
+        One row per job, also of a search's earlier sweeps: `job` (its folder, relative),
+        `experiment`, a column for each setting that differs between jobs, `monitor` (name) and
+        `best` (its value), `best_epoch`, `epochs`, `seconds`, `status` (done, failed or
+        unfinished), `error`.
     """
     rows: list[dict[str, Any]] = []
     settings: list[dict[str, str]] = []
-    for record in folder.glob("*/.hydra/overrides.yaml"):
+    sweeps = [folder]
+    if (folder / EARLIER).is_file():
+        sweeps += [folder / name for name in json.loads((folder / EARLIER).read_text())]
+    for record in (file for sweep in sweeps for file in sweep.glob("*/.hydra/overrides.yaml")):
         job = record.parent.parent
         config = yaml.safe_load((record.parent / "config.yaml").read_text(encoding="utf-8"))
         overrides = yaml.safe_load(record.read_text(encoding="utf-8"))
         settings.append(dict(override.lstrip("+~").split("=", 1) for override in overrides))
         row = {
-            "job": job.name,
+            "job": os.path.relpath(job, folder),
             "experiment": config["name"],
             "monitor": config["monitor"],
             "status": "unfinished",
@@ -61,7 +66,7 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         numbers = pd.to_numeric(swept[name], errors="coerce")
         swept[name] = numbers if numbers.notna().all() else swept[name]
     both = pd.concat([jobs[["job", "experiment"]], swept, jobs[["monitor", *columns]]], axis=1)
-    numbered = both["job"].str.extract(r"^(\d+)", expand=False).astype(float)
+    numbered = both["job"].str.extract(r"(?:^|/)(\d+)_", expand=False).astype(float)
     both = both.assign(_number=numbered).sort_values(["experiment", "best", "_number"])
     return both.drop(columns="_number").reset_index(drop=True)
 

@@ -1,0 +1,97 @@
+"""Continuing an Optuna search: its trials so far count, and are ranked with the new ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from omegaconf import DictConfig, flag_override
+from optuna.exceptions import OptunaError
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from facekp.core.errors import ConfigError
+from facekp.core.files import atomic_write_text
+from facekp.core.locks import lock
+from facekp.core.run_folder import EARLIER
+
+_FOLDERS = "folders"
+"""Attribute of a study: the folders of the sweeps that ran its trials."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A study of Optuna in a storage that outlives the process.
+
+    Args:
+        study: as Optuna has it.
+        trials: of the study in all, when the search is complete.
+        done: trials that it has.
+    """
+
+    study: optuna.Study
+    trials: int
+    done: int
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of the sweeps that ran its trials, as far as they exist."""
+        return [Path(f) for f in self.study.user_attrs.get(_FOLDERS, []) if Path(f).is_dir()]
+
+    def record(self, folder: Path) -> None:
+        """Remember the sweep's folder, and in it the folders of the earlier trials."""
+        folder = folder.absolute()
+        earlier = [os.path.relpath(other, folder) for other in self.folders]
+        atomic_write_text(folder / EARLIER, json.dumps(earlier))
+        self.study.set_user_attr(_FOLDERS, [*map(str, self.folders), str(folder)])
+
+
+def open_search(config: DictConfig) -> Search | None:
+    """Open the study of a search, and leave `hydra.sweeper.n_trials` at those that it lacks.
+
+    Trials that a killed process left unfinished are marked as failed, and do not count.
+
+    Args:
+        config: of the sweep; changed.
+
+    Returns:
+        None if the study ends with the process (no `hydra.sweeper.storage`).
+
+    Raises:
+        ConfigError: another process runs the same search, or the storage cannot be opened.
+    """
+    sweeper = config.hydra.sweeper
+    if not (sweeper.storage and sweeper.study_name):
+        return None
+    place = f"{Path.cwd()} {sweeper.storage}"
+    name = f"{sweeper.study_name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    if not lock(name):
+        raise ConfigError(
+            f"search {sweeper.study_name}: another process runs it now; hydra/launcher=cpus or "
+            "gpus with hydra.sweeper.n_jobs=2 runs two trials at a time"
+        )
+    single = isinstance(sweeper.direction, str)
+    try:
+        Path(config.runs_dir).mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            storage=sweeper.storage,
+            study_name=sweeper.study_name,
+            directions=[sweeper.direction] if single else list(sweeper.direction),
+            load_if_exists=True,
+        )
+    except (OSError, SQLAlchemyError, OptunaError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"hydra.sweeper.storage={sweeper.storage}: cannot be opened ({reason}); give another"
+        ) from error
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    search = Search(study, sweeper.n_trials, done)
+    with flag_override(config.hydra, "readonly", False):
+        sweeper.n_trials = max(0, search.trials - done)
+    return search
