@@ -6,7 +6,6 @@ import difflib
 import functools
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from facekp.core.conf import CONF
 from facekp.core.errors import FacekpError
-from facekp.core.run_folder import STARTED, is_new
+from facekp.core.run_folder import STARTED, discard, is_new
 
 T = TypeVar("T")
 
@@ -96,7 +95,7 @@ def _remove_unused_folder() -> None:
     if hydra.mode == RunMode.MULTIRUN or not is_new(folder):
         return  # a sweep keeps its jobs' errors; another folder may hold what is not this start's
     if {path.name for path in folder.iterdir()} <= {STARTED, f"{hydra.job.name}.log"}:
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
 
 
 def one_line_message(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
@@ -110,8 +109,6 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
     text = str(error)
     if isinstance(error, OverrideParseException):
         if "=" not in error.override:
-            if config_name == "predict" and "://" in error.override:
-                return f"{error.override}: an address; download the file first, and give its name"
             if config_name == "predict":
                 return f"{error.override}: no such file, and no setting (name=value)"
             return f"{error.override}: settings are given as name=value, e.g. experiment=part1"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from os.path import exists
 
 from facekp.core.errors import ConfigError
+from facekp.tasks.inputs import ADDRESS
 
 PATHS = frozenset(
     {
@@ -49,6 +50,8 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 def inputs_by_name(arguments: Sequence[str]) -> list[str]:
     """Arguments of `predict.py` in which photos, folders and globs without `input=` get one.
 
+    An address is a name, too: the task says why it cannot be read.
+
     Raises:
         ConfigError: photos are given with and without `input=`.
     """
@@ -56,7 +59,8 @@ def inputs_by_name(arguments: Sequence[str]) -> list[str]:
     inputs: list[str] = []
     for argument in arguments:
         follows = bool(rest) and rest[-1] in _WITH_VALUE
-        is_name = exists(argument) or ("=" not in argument and bool(glob.glob(argument)))  # noqa: PTH110, PTH207
+        is_name = exists(argument) or bool(ADDRESS.match(argument))  # noqa: PTH110
+        is_name |= "=" not in argument and bool(glob.glob(argument))  # noqa: PTH207
         if is_name and not follows and not argument.startswith("-"):
             inputs.append(argument)
         else:

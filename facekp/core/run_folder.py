@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -26,12 +28,22 @@ RESUMED = ".hydra/resumed"
 """The same of a resumed run, until its settings have been accepted."""
 
 
-_created: set[Path] = set()
+_created: dict[Path, list[Path]] = {}
+"""Folders that this process made, with the parents that it made for each, the innermost first."""
 
 
 def is_new(folder: Path) -> bool:
     """Whether `new_run_dir` made a folder in this process, so that nothing in it is older."""
     return folder.absolute() in _created
+
+
+def discard(folder: Path) -> None:
+    """Remove a new folder, and the parents that were made for it as far as they are empty."""
+    parents = _created.pop(folder.absolute())
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another run is in one
+        for parent in parents:
+            parent.rmdir()
 
 
 def new_run_dir(parent: str | Path) -> Path:
@@ -40,18 +52,20 @@ def new_run_dir(parent: str | Path) -> Path:
     Raises:
         OSError: it cannot be created.
     """
+    parent = Path(parent).absolute()
+    missing = [path for path in (parent, *parent.parents) if not path.exists()]
     time = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     for number in count(1):
-        folder = Path(parent) / (time if number == 1 else f"{time}_{number}")
+        folder = parent / (time if number == 1 else f"{time}_{number}")
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
         except OSError:
             if folder.is_dir():  # another process was first
                 continue
             raise
         break
-    _created.add(folder.absolute())
+    _created[folder] = missing
     return folder
 
 

@@ -18,6 +18,9 @@ VIDEO_SUFFIXES = {
     ".mts", ".m2ts",
 }  # fmt: skip
 
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
+"""Beginning of a name that is no file's."""
+
 
 def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
     """Photo and video files named by paths, folders (not recursively) and globs, each once.
@@ -33,6 +36,9 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
     found: dict[Path, Path] = {}  # by resolved path
     for entry in [paths] if isinstance(paths, str | int) else list(paths):
         path = Path(str(entry))
+        if path.is_char_device():
+            hint = "; task=camera shows its picture with the points" if "video" in path.name else ""
+            raise ConfigError(f"input={entry}: a device, no photo or video{hint}")
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if p.is_file())
             named = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
@@ -54,8 +60,12 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
 
 def _reason(entry: str) -> str:
     """Why an input names no photo or video, and what would."""
-    if re.match(r"[a-z][a-z0-9+.-]+://", entry):
+    if re.match("rtsp|rtmp|udp", entry) and ADDRESS.match(entry):
+        return "a stream; record a part of it as a video file, and give its name"
+    if ADDRESS.match(entry):
         return "an address; download the file first, and give its name"
+    if re.match(r"/dev/video\d+$", entry):
+        return "there is no such camera here; task=camera shows a camera's picture with the points"
     if Path(entry).is_dir():
         inner = sorted(path.name for path in Path(entry).iterdir() if path.is_dir())
         below = f"; folders in it are not searched, give {entry}/*" if inner else ""

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from tests.conftest import ROOT
 from tests.helpers import sweep_table, train_py
@@ -70,29 +69,6 @@ def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[
     assert failing.returncode == 1
     assert sweep_table(tmp_path).loc["0_part1", "status"] == "failed"
     assert "has completed 2 epochs" in sweep_table(tmp_path).loc["0_part1", "error"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["seed=x"], "seed=x: give a whole number"),
-        (["seed=range(0,5)", "trainer.max_epochs=1,x"], "trainer.max_epochs=x: give a whole"),
-        (["model.kernel_sizes=3,[5,5]"], "3 convolutions need 3 numbers"),
-        (["trainer.gpus=0,99"], "trainer.gpus=99"),
-        (["hydra/sweeper=optuna", "+search=part1", "trainer.max_epochs=two"], "max_epochs=two"),
-        (["hydra/sweeper=optuna", "model.optimizer.lr=interval(-1,1)"], "lr=-1.0"),
-    ],
-)
-def test_what_no_job_can_have_is_refused_before_the_first(
-    arguments: list[str], message: str, tmp_path: Path, small: list[str]
-) -> None:
-    if "optuna" in arguments[0]:
-        pytest.importorskip("optuna")
-    done = train_py(tmp_path, "-m", *small, *arguments)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert not (tmp_path / "runs").exists()
 
 
 def test_several_devices_are_not_for_sweeps(tmp_path: Path, small: list[str]) -> None:
