@@ -174,21 +174,24 @@ def _values(override: Override) -> list[str]:
 
 
 def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
-    """Print the best jobs of each experiment with the settings that differ.
+    """Print the best jobs with the settings that differ, one table for each data.
 
     Args:
         jobs: see `read_jobs`.
-        count: of jobs per experiment.
+        count: of jobs per table.
     """
     # They import torch, which a sweep's start need not wait for.
     from facekp.metrics import format_metric
     from facekp.visualization.reports.sweep import swept_settings
 
     settings = swept_settings(jobs)
-    for name, group in jobs[jobs["status"] == "done"].groupby("experiment"):
+    done = jobs[jobs["status"] == "done"]
+    for _, group in done.groupby(["data", "monitor"], sort=False):
         monitor = group["monitor"].iloc[0]
-        best = group.head(count)
-        table = Table(title=f"{name}: best {len(best)} of {len(group)} by {monitor}")
+        best = group.sort_values("best").head(count)
+        names = ", ".join(sorted(set(group["experiment"])))
+        print(f"{names}: best {len(best)} of {len(group)} by {monitor}")
+        table = Table()
         table.add_column("job", no_wrap=True)
         for column in (*(name.rpartition(".")[2] for name in settings), monitor):
             table.add_column(column, justify="right", overflow="fold")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ SETTINGS = ("dataset", "model", "augmentation", "trainer", "seed", "init_from", 
 INTERNAL = ("trainer.exclusive", "dataset.seed", "dataset.data_dir", "dataset.cache_dir")
 """Of these, what follows from others, or says where files are."""
 
+MAX_LABEL = 16
+"""Characters of a run's label; a time has more."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Run:
@@ -43,9 +46,10 @@ class _Run:
 def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str) -> pd.DataFrame:
     """Compare finished runs on the validation faces that all of them have.
 
-    Writes `report.html`, `losses.png`, `figures.csv` (one row per run), `differences.csv` (each
-    run minus the first, mean over the same faces and its standard error), `errors.csv` (NME of each
-    face by run), `settings.csv` (one row per setting that differs) and `faces.jpg`.
+    Writes `report.html`, `losses.png` (and `mse.png`, if the loss functions differ), `figures.csv`
+    (one row per run), `differences.csv` (each run minus the first, mean over the same faces and its
+    standard error), `errors.csv` (NME of each face by run), `settings.csv` (one row per setting
+    that differs) and `faces.jpg`.
 
     Args:
         runs: folders of runs, or of sweeps, whose finished jobs are taken.
@@ -94,6 +98,8 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
     write_comparison(
         folder, compared, figures, differences, settings, faces, first.scheme, first.points
     )
+    for label, run in named.items():
+        print(f"{label}: {run.folder}")
     _show(figures, differences, nme)
     print(f"report      {folder / REPORT}")
     return differences
@@ -128,12 +134,14 @@ def _read(folder: Path) -> _Run:
 
 
 def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
-    """The experiments' names, where they are the same with what differs in the folders."""
-    parents = os.path.commonpath([folder.resolve() for folder in folders])
+    """The experiments' names; where they are the same the folders' if short, else with a number."""
+    numbers = {name: count(1) for name in names}
+    short = {folder.name for folder in folders if len(folder.name) <= MAX_LABEL}
+    use_folders = len(short) == len(folders)
     return [
         name
         if list(names).count(name) == 1
-        else os.path.relpath(folder.resolve(), parents).replace(os.sep, " ")
+        else (folder.name if use_folders else f"{name} {next(numbers[name])}")
         for folder, name in zip(folders, names, strict=True)
     ]
 
@@ -227,9 +235,9 @@ def paired_differences(errors: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _show(figures: pd.DataFrame, differences: pd.DataFrame, nme: str) -> None:
     """Print the figures, one column per run, and the paired differences in NME."""
     table = Table(title=f"{figures['images'].iloc[0]} validation faces")
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     for label in figures["run"]:
-        table.add_column(label, justify="right")
+        table.add_column(label, justify="right", overflow="fold")
     for name in figures.columns.drop("run"):
         table.add_row(name, *(format_metric(name, value) for value in figures[name]))
     Console().print(table)

@@ -40,7 +40,7 @@ def test_command_line_sweeps_over_the_parts(
     assert list(jobs["dataset.points"]) == ["[52]", "[999]"] * 3
     assert list(jobs["status"]) == ["done", "failed"] * 3
     assert "999" in jobs["error"][1]
-    assert "part2: best 1 of 1 by val/mse" in done.stdout
+    assert "part1, part2: best 2 of 2 by val/mse" in done.stdout
     page = (table.parent / "report.html").read_text()
     assert 'href="0_part1/report.html"' in page
     assert (table.parent / "0_part1/report.html").is_file()

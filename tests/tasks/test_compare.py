@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from facekp.core.errors import ConfigError
-from facekp.tasks.compare import compare, paired_differences
+from facekp.tasks.compare import _labels, compare, paired_differences
 from tests.helpers import Page, Run
 
 
@@ -44,6 +44,24 @@ def test_runs_are_compared_on_the_same_faces(
 def test_a_sweep_is_its_finished_jobs(two: list[str], imm_data: Path, tmp_path: Path) -> None:
     compare(str(Path(two[0]).parent), str(imm_data), str(tmp_path / "compared"))
     assert pd.read_csv(tmp_path / "compared/figures.csv").run.tolist() == ["a", "b"]
+
+
+def test_losses_of_other_functions_are_not_compared(
+    two: list[str], run: Run, imm_data: Path, tmp_path: Path
+) -> None:
+    other = str(run("d", "model/loss=l1", "trainer.max_epochs=1")[1])
+    for runs, note in ((two, False), ([two[0], other], True)):
+        output = tmp_path / f"compared-{note}"
+        compare(runs, str(imm_data), str(output))
+        assert (output / "mse.png").is_file() == note
+        assert ("The loss functions differ" in (output / "report.html").read_text()) == note
+
+
+def test_labels_are_short(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("0_a", "2_b", "sweeps/2026-11-27_21-14-09")]
+    assert _labels(folders, ["a", "b", "c"]) == ["a", "b", "c"]
+    assert _labels(folders[:2], ["a", "a"]) == ["0_a", "2_b"]
+    assert _labels(folders, ["a", "a", "c"]) == ["a 1", "a 2", "c"]
 
 
 def test_runs_that_cannot_be_compared(

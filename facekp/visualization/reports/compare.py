@@ -60,7 +60,7 @@ def write_comparison(
     scheme: LandmarkScheme,
     points: Sequence[int],
 ) -> None:
-    """Write `report.html`, `losses.png` and `faces.jpg`.
+    """Write `report.html`, `losses.png` (and `mse.png` if losses differ) and `faces.jpg`.
 
     Args:
         folder: gets the files.
@@ -74,15 +74,10 @@ def write_comparison(
     """
     gallery = Gallery(folder)
     first = runs[0]
-    losses = charts.compared_losses({run.label: run.history for run in runs})
     monitor = first.results["monitor"]
     sections = [
-        Section(
-            "Losses",
-            "Training (dashed) and validation loss, one colour per run.",
-            [gallery.chart(losses, "losses")],
-        ),
-        Section("Figures", "Of each run's best epoch.", [_figures(figures, runs)]),
+        _curves(gallery, runs, settings),
+        Section("Figures", "Of each run's best epoch.", [_figures(figures, runs), _folders(runs)]),
         Section(
             "Differences",
             f"Each run minus {first.label}, mean over the same faces and its standard error: below "
@@ -100,6 +95,23 @@ def write_comparison(
     labels = ", ".join(run.label for run in runs)
     subtitle = f"{len(faces)} validation faces; lowest {monitor} of each run:"
     write_page(folder / REPORT, f"Comparison of {labels}", subtitle, "", cards, sections)
+
+
+def _curves(gallery: Gallery, runs: Sequence[ComparedRun], settings: pd.DataFrame) -> Section:
+    histories = {run.label: run.history for run in runs}
+    text = "Training (dashed) and validation loss, one colour per run."
+    drawn = [gallery.chart(charts.compared_losses(histories), "losses")]
+    if settings["setting"].str.startswith("model.loss.").any():
+        drawn.insert(0, gallery.chart(charts.sweep_curves(histories, "val/mse"), "mse"))
+        text = (
+            "The loss functions differ, so only the validation MSE (above) can be compared. Below, "
+            "training (dashed) and validation loss, each run's own."
+        )
+    return Section("Losses", text, drawn)
+
+
+def _folders(runs: Sequence[ComparedRun]) -> Any:
+    return table(pd.DataFrame([{"run": run.label, "folder": str(run.folder)} for run in runs]))
 
 
 def _figures(figures: pd.DataFrame, runs: Sequence[ComparedRun]) -> Any:

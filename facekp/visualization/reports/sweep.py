@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from facekp.core.run_folder import EARLIER, ERROR, HISTORY, REPORT, RESULTS, STA
 from facekp.visualization import charts
 from facekp.visualization.reports.page import Gallery, Section, link, table, write_page
 
+SAME_METRICS = (
+    "batch_size", "num_workers", "augmentation", "input_size", "channels", "seed",
+    "download", "cache", "cache_dir",
+)  # fmt: skip
+"""Settings of a data set that leave the validation faces, their crops and points as they are."""
+
 
 def read_jobs(folder: Path) -> pd.DataFrame:
     """Ranking of the jobs of a sweep: the best of each experiment first, failed ones last.
@@ -23,13 +30,14 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         folder: of the sweep; each job has a folder in it.
 
     Returns:
-        One row per job, also of a search's earlier sweeps: `job` (its folder, relative),
-        `experiment`, a column for each setting that differs between jobs, `monitor` (name) and
-        `best` (its value), `best_epoch`, `epochs`, `seconds`, `status` (done, failed or
-        unfinished), `error`.
+        One row per job, also of a search's earlier sweeps: `job` (its folder, relative), `data`
+        (the same for jobs with the same faces, crops and points), `experiment`, a column for each
+        setting that differs between jobs, `monitor` (name) and `best` (its value), `best_epoch`,
+        `epochs`, `seconds`, `status` (done, failed or unfinished), `error`.
     """
     rows: list[dict[str, Any]] = []
     settings: list[dict[str, str]] = []
+    data: dict[str, str] = {}  # name by what makes a data set
     sweeps = [folder]
     if (folder / EARLIER).is_file():
         sweeps += [folder / name for name in json.loads((folder / EARLIER).read_text())]
@@ -40,6 +48,7 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         settings.append(dict(override.lstrip("+~").split("=", 1) for override in overrides))
         row = {
             "job": os.path.relpath(job, folder),
+            "data": _data_name(config["dataset"], data),
             "experiment": config["name"],
             "monitor": config["monitor"],
             "status": "unfinished",
@@ -61,14 +70,26 @@ def read_jobs(folder: Path) -> pd.DataFrame:
     differing = [name for name in swept if len(set(swept[name].fillna(""))) > 1]
     swept = swept[[name for name in differing if name != "experiment"]]
     columns = ["best", "best_epoch", "epochs", "seconds", "status", "error"]
-    jobs = pd.DataFrame(rows, columns=["job", "experiment", "monitor", *columns])
+    first = ["job", "data", "experiment"]
+    jobs = pd.DataFrame(rows, columns=[*first, "monitor", *columns])
     for name in swept:
         numbers = pd.to_numeric(swept[name], errors="coerce")
         swept[name] = numbers if numbers.notna().all() else swept[name]
-    both = pd.concat([jobs[["job", "experiment"]], swept, jobs[["monitor", *columns]]], axis=1)
+    both = pd.concat([jobs[first], swept, jobs[["monitor", *columns]]], axis=1)
     numbered = both["job"].str.extract(r"(?:^|/)(\d+)_", expand=False).astype(float)
     both = both.assign(_number=numbered).sort_values(["experiment", "best", "_number"])
     return both.drop(columns="_number").reset_index(drop=True)
+
+
+def _data_name(dataset: dict[str, Any], known: dict[str, str]) -> str:
+    """Name of the data of a job, the same for jobs whose metrics can be compared."""
+    key = json.dumps({k: v for k, v in dataset.items() if k not in SAME_METRICS}, sort_keys=True)
+    if key not in known:
+        name = str(dataset["_target_"]).rpartition(".")[2].removesuffix("DataModule")
+        name += f", points {dataset['points']}" if dataset.get("points") else ""
+        others = sum(re.sub(r" \(\d+\)$", "", other) == name for other in known.values())
+        known[key] = f"{name} ({others + 1})" if others else name
+    return known[key]
 
 
 def swept_settings(jobs: pd.DataFrame) -> list[str]:
@@ -121,6 +142,8 @@ def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
     shown = jobs.drop(columns=["monitor"])
     if jobs["error"].isna().all():
         shown = shown.drop(columns="error")
+    if len(set(jobs["data"])) == 1:
+        shown = shown.drop(columns="data")
     reports = {job for job in jobs["job"] if (folder / job / REPORT).is_file()}
     formats = {
         "job": lambda job: link(f"{job}/{REPORT}", job) if job in reports else job,
@@ -136,26 +159,33 @@ def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
 
 
 def _by_data(folder: Path, jobs: pd.DataFrame, gallery: Gallery) -> list[Section]:
-    """Losses of several experiments on one chart, if they have the same data and loss function."""
-    data: dict[str, list[tuple[str, str]]] = {}
-    for job, experiment in zip(jobs["job"], jobs["experiment"], strict=True):
-        text = (folder / job / STARTED / "config.yaml").read_text(encoding="utf-8")
-        config = yaml.safe_load(text)
-        dataset, points = config["dataset"], config["dataset"].get("points")
-        name = str(dataset["_target_"]).rpartition(".")[2].removesuffix("DataModule")
-        name += f", points {points}" if points else ""
-        name += f", {str(config['model']['loss']['_target_']).rpartition('.')[2]}"
-        data.setdefault(name, []).append((job, experiment))
+    """Curves of several experiments on one chart, if they have the same data."""
     sections: list[Section] = []
-    for name, group in data.items():
-        if len({experiment for _, experiment in group}) > 1:
-            best = dict(reversed([(experiment, job) for job, experiment in group]))
-            histories = {e: pd.read_csv(folder / job / HISTORY) for e, job in best.items()}
-            number = len(sections) + 1
-            losses = gallery.chart(charts.compared_losses(histories), f"losses-{number}")
-            text = "Training (dashed) and validation loss, of the best job of each experiment."
-            sections.append(Section(f"{name}: losses", text, [losses]))
+    for (data, monitor), group in jobs.groupby(["data", "monitor"], sort=False):
+        best = group.sort_values("best").groupby("experiment", sort=False).head(1)
+        if len(best) == 1:
+            continue
+        number = len(sections) + 1
+        histories = {
+            experiment: pd.read_csv(folder / job / HISTORY)
+            for experiment, job in zip(best["experiment"], best["job"], strict=True)
+        }
+        drawn = [gallery.chart(charts.sweep_curves(histories, str(monitor)), f"curves-{number}")]
+        text = f"{monitor} by epoch, of the best job of each experiment."
+        if len({_loss(folder / job) for job in best["job"]}) == 1:
+            losses = charts.compared_losses(histories)
+            drawn.append(gallery.chart(losses, f"losses-{number}"))
+            text += " Below, training (dashed) and validation loss."
+        else:
+            text += " Their loss functions differ, so their losses cannot be compared."
+        sections.append(Section(f"{data}: {', '.join(histories)}", text, drawn))
     return sections
+
+
+def _loss(job: Path) -> str:
+    """The loss function of a job, with its settings."""
+    config = yaml.safe_load((job / STARTED / "config.yaml").read_text(encoding="utf-8"))
+    return json.dumps(config["model"]["loss"], sort_keys=True)
 
 
 def _experiment(
@@ -173,11 +203,12 @@ def _experiment(
     curves = gallery.chart(charts.sweep_curves(histories, monitor), f"curves-{name}")
     best = {label: histories[label] for label in list(histories)[:6]}
     losses = gallery.chart(charts.compared_losses(best), f"losses-{name}")
+    text = "Training (dashed) and validation loss of the best jobs."
+    if len({_loss(folder / job) for job in jobs["job"]}) > 1:
+        text += " Their loss functions differ, so these cannot be compared."
     sections = [
         Section(f"{name}: curves", f"{monitor} by epoch.", [curves]),
-        Section(
-            f"{name}: losses", "Training (dashed) and validation loss of the best jobs.", [losses]
-        ),
+        Section(f"{name}: losses", text, [losses]),
     ]
     if differing:
         effects = gallery.chart(charts.sweep_effects(jobs, differing, monitor), f"effects-{name}")
