@@ -31,6 +31,7 @@ from facekp.tasks.morph import MorphSettings, morph
 from facekp.tasks.predict import predict
 from facekp.visualization.reports.page import Section, photo, row, table, write_page
 
+PHOTO = Path(__file__).resolve().parent.parent / "docs/astronaut.webp"
 HYPERPARAMETERS = {
     "part1": [],
     "part1_lr": ["model.optimizer.lr=1e-2"],
@@ -44,7 +45,7 @@ MORPH = MorphSettings((480, 480), None, 25, 1.0, 0.5, "smooth", False, False)
 def main() -> None:
     """Train what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, default=Path("docs/astronaut.webp"))
+    parser.add_argument("--photos", type=Path, default=PHOTO)
     parser.add_argument("--output", type=Path, default=Path("runs/course"))
     parser.add_argument("settings", nargs="*")
     arguments = parser.parse_args()
