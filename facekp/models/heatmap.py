@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +37,7 @@ class HeatmapNet(KeypointNetwork):
         margin: heatmap cells beyond each side of the input: a point may lie outside it.
         trunk: name of a timm backbone in place of the residual trunk, which then needs no `widths`
             and `blocks`; None: the residual trunk.
-        pretrained: start the timm backbone from its published weights, which timm downloads.
+        pretrained: start the timm backbone from its published weights, see `TimmTrunk`.
 
     Raises:
         ValueError: an input size that the scales do not divide, lists of different lengths, or an
@@ -62,7 +61,10 @@ class HeatmapNet(KeypointNetwork):
         if trunk is None:
             self.trunk, channels = _residual_trunk(in_channels, widths, blocks), list(widths)
         else:
-            self.trunk, channels = _timm_trunk(trunk, in_channels, input_size, pretrained)
+            from facekp.models.timm_trunk import TimmTrunk  # timm takes a second to import
+
+            self.trunk = TimmTrunk(trunk, in_channels, input_size, pretrained)
+            channels = self.trunk.channels
         coarsest = STRIDE * 2 ** (len(channels) - 1)
         if any(side % coarsest for side in input_size):
             size = "x".join(map(str, input_size))
@@ -115,49 +117,3 @@ def _residual_trunk(
     if widths[0] < 16:  # below, oneDNN crashes in the backward pass of the stem
         raise ValueError(f"widths={list(widths)}: the first must be at least 16")
     return ResidualTrunk(in_channels, widths, blocks)
-
-
-def _timm_trunk(
-    name: str, in_channels: int, input_size: Sequence[int], pretrained: bool
-) -> tuple[nn.Module, list[int]]:
-    """A timm backbone and the channels of its feature maps at strides 4, 8, 16, ..."""
-    import timm  # takes a second, which other trunks should not wait for
-
-    if name not in timm.list_models():  # nothing that timm would look for on a hub
-        raise ValueError(f"trunk={name}: not a backbone of timm; timm.list_models() names them")
-    try:
-        trunk = timm.create_model(
-            name, pretrained=pretrained, features_only=True, in_chans=in_channels
-        )
-    except Exception as error:  # many models do not give feature maps, or cannot be downloaded
-        raise ValueError(f"trunk={name}: {str(error).splitlines()[0]}") from error
-    info: Any = trunk.feature_info
-    strides = info.reduction()
-    kept = [index for index, stride in enumerate(strides) if stride >= STRIDE]
-    if [strides[index] for index in kept] != [STRIDE * 2**scale for scale in range(len(kept))]:
-        raise ValueError(
-            f"trunk={name}: its feature maps have strides {strides}, not 4, 8, 16, ..."
-        )
-    channels = info.channels()
-    try:
-        with torch.no_grad():
-            maps = trunk.eval()(torch.zeros(1, in_channels, *input_size))
-        trunk.train()
-        shapes = [tuple(maps[index].shape[1:2]) for index in kept]
-    except Exception as error:  # some take one input size only
-        raise ValueError(f"trunk={name}: {str(error).splitlines()[0]}") from error
-    if shapes != [(channels[index],) for index in kept]:
-        raise ValueError(f"trunk={name}: its feature maps are not laid out as (B, C, H, W)")
-    return _Selected(trunk, kept), [channels[index] for index in kept]
-
-
-class _Selected(nn.Module):
-    """Some of the feature maps of a backbone."""
-
-    def __init__(self, backbone: nn.Module, kept: list[int]) -> None:
-        super().__init__()
-        self.backbone, self.kept = backbone, kept
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        maps = self.backbone(images)
-        return [maps[index] for index in self.kept]
