@@ -72,12 +72,14 @@ def main() -> None:
             for count in arguments.counts:
                 chosen = _chosen(known, count, seed)
                 labels = output / f"{name}_{count}_{seed}.csv"
-                write_labels(labels, points, chosen, validation=count // 5)
+                images = Path(os.path.commonpath([file.parent for file, _, _ in chosen]))
+                write_labels(labels, points, chosen, images, validation=count // 5)
                 for start, settings in STARTS.items():
                     checkpoint = trained(
                         output / "runs", f"{name}_{count}", seed, EPOCHS[count],
                         "dataset=annotations", f"dataset.train={labels}",
-                        "model.input_size=[96,96]", "monitor=val/mae_px", *settings,
+                        f"dataset.images={images}", "model.input_size=[96,96]",
+                        "monitor=val/mae_px", *settings,
                     )  # fmt: skip
                     row = {"data": name, "images": count, "start": start, "seed": seed}
                     rows.append(row | {"nme": tested(checkpoint, test)})
@@ -143,7 +145,7 @@ def _chosen(samples: list[Sample], count: int, seed: int) -> list[Sample]:
 
 
 def write_labels(
-    path: Path, names: tuple[str, ...], samples: list[Sample], validation: int
+    path: Path, names: tuple[str, ...], samples: list[Sample], images: Path, validation: int
 ) -> None:
     """Write a CSV of annotations; people at the end validate."""
     with path.open("w", newline="") as stream:
@@ -153,7 +155,14 @@ def write_labels(
         first = people.index(people[len(people) - validation])
         for number, (file, person, points) in enumerate(samples):
             split = "train" if number < first else "val"
-            table.writerow([file, split, person, *(f"{value:.3f}" for value in points.ravel())])
+            table.writerow(
+                [
+                    file.relative_to(images),
+                    split,
+                    person,
+                    *(f"{value:.3f}" for value in points.ravel()),
+                ]
+            )
 
 
 def tested(checkpoint: Path, test: list[Sample]) -> float:

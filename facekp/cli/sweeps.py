@@ -6,17 +6,18 @@ import functools
 import json
 import logging
 import math
+import re
 import shlex
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -29,7 +30,7 @@ from facekp.cli.hydra_errors import one_line_errors, one_line_message
 from facekp.cli.interrupts import started
 from facekp.cli.resume import command, program
 from facekp.cli.validation import check_devices, check_network, check_settings
-from facekp.core.errors import FacekpError
+from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.run_folder import ERROR, LAST, REPORT, RESULTS
 
 if TYPE_CHECKING:
@@ -77,20 +78,23 @@ def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig],
 class SweepReport(Callback):
     """Hydra callback that writes the report after the last job; exits with 1 if jobs failed."""
 
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+    def on_multirun_start(self, config: DictConfig, config_name: str = "config", **_: Any) -> None:
         """Refuse settings that no job can have, before the first begins."""
+        is_search = "optuna" in str(config.hydra.sweeper.get("_target_"))
         try:
             with one_line_errors():
-                check_jobs(config)
+                check_jobs(config, config_name, is_search)
+                search = _open_search(config) if is_search else None
+                # Reading the folder's name makes the folder.
+                folder = Path(config.hydra.sweep.dir)
+                if search:
+                    search.record(folder)
         except CompactHydraException as error:  # a choice that does not exist
-            raise SystemExit(f"error: {one_line_message(error, 'config', sys.argv[1:])}") from None
-        is_search = "optuna" in str(config.hydra.sweeper.get("_target_"))
-        search = _open_search(config) if is_search else None
-        # Reading the folder's name makes the folder.
-        folder = Path(config.hydra.sweep.dir)
+            message = one_line_message(error, config_name, sys.argv[1:])
+            raise SystemExit(f"error: {message}") from None
+        except Exception:  # Hydra would only warn, and start the jobs
+            raise SystemExit(traceback.format_exc()) from None
         started(folder, is_sweep=True, command=_typed_command() if is_search else "")
-        if search:
-            search.record(folder)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
@@ -121,8 +125,7 @@ def _open_search(config: DictConfig) -> Search | None:
     from facekp.cli.search import open_search
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with one_line_errors():
-        search = open_search(config)
+    search = open_search(config)
     if search and search.done:
         last = f"  {search.folders[-1]}" if search.folders else ""
         if search.done >= search.trials:
@@ -133,44 +136,54 @@ def _open_search(config: DictConfig) -> Search | None:
     return search
 
 
-def check_jobs(config: DictConfig) -> None:
+def check_jobs(config: DictConfig, config_name: str, is_search: bool) -> None:
     """Check the settings of the first job, then each other value of a sweep in its place.
 
     Args:
         config: of the sweep.
+        config_name: of the primary configuration.
+        is_search: whether Optuna chooses the values.
 
     Raises:
         ConfigError: settings that a job cannot have, or that its network refuses.
     """
+    from facekp.models.factory import TRAINING_KEYS  # imports torch, which takes seconds
+
     loader = GlobalHydra.instance().config_loader()
     space = config.hydra.sweeper.get("params") or {}
     texts = [*(f"{key}={value}" for key, value in space.items()), *config.hydra.overrides.task]
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(texts)
-    values = {override.get_key_element(): _values(override) for override in parsed}
+    values = {override.get_key_element(): _values(override, is_search) for override in parsed}
     first = {key: texts[0] for key, texts in values.items()}
     others = [first | {key: text} for key, texts in values.items() for text in texts[1:]]
     of_hydra = [x for x in config.hydra.overrides.hydra if not x.startswith("hydra.mode=")]
     on_this_machine = "submitit" not in str(config.hydra.launcher.get("_target_"))
-    networks: list[Any] = []
+    networks: list[dict[str, Any]] = []
     for job in (first, *others):
-        cfg = loader.load_configuration("config", [*of_hydra, *job.values()], RunMode.RUN)
+        cfg = loader.load_configuration(config_name, [*of_hydra, *job.values()], RunMode.RUN)
         check_settings(cfg)
-        check_devices(cfg, on_this_machine)
-        if cfg.model not in networks:
+        check_devices(cfg, is_job=True, on_this_machine=on_this_machine)
+        network = {key: value for key, value in cfg.model.items() if key not in TRAINING_KEYS}
+        if network not in networks:
             check_network(cfg)
-            networks.append(cfg.model)
+            networks.append(network)
 
 
-def _values(override: Override) -> list[str]:
+def _values(override: Override, is_search: bool) -> list[str]:
     """The override with each of its values; of a range of numbers the ends."""
     key = override.get_key_element()
     if not override.is_sweep_override():
         return [override.input_line or ""]
-    if override.is_interval_sweep():
-        interval = cast("IntervalSweep", override.value())
-        return [f"{key}={interval.start}", f"{key}={interval.end}"]
-    texts = [f"{key}={value}" for value in override.sweep_string_iterator()]
-    return [texts[0], texts[-1]] if override.is_range_sweep() else texts
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        if not is_search:
+            raise ConfigError(f"{override.input_line}: an interval needs hydra/sweeper=optuna")
+        return [f"{key}={value.start}", f"{key}={value.end}"]
+    texts = [f"{key}={text}" for text in override.sweep_string_iterator()]
+    if isinstance(value, RangeSweep) and not value.shuffle:
+        last = f"{key}={value.stop}" if is_search else texts[-1]  # Optuna's range includes it
+        return [texts[0], last]
+    return texts
 
 
 def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
@@ -192,12 +205,12 @@ def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
         names = ", ".join(sorted(set(group["experiment"])))
         print(f"{names}: best {len(best)} of {len(group)} by {monitor}")
         table = Table()
-        table.add_column("job", no_wrap=True)
-        for column in (*(name.rpartition(".")[2] for name in settings), monitor):
-            table.add_column(column, justify="right", overflow="fold")
+        table.add_column("job", overflow="fold")
+        for column in (*(re.split("[./]", name)[-1] for name in settings), monitor):
+            table.add_column(column, justify="right", no_wrap=True)
         for row in best.to_dict("records"):
             values = (row[name] for name in settings)
-            texts = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+            texts = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in values)
             cells = [str(row["job"]), *texts]
             table.add_row(*cells, format_metric(monitor, row["best"]))
         Console().print(table)

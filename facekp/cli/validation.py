@@ -15,7 +15,6 @@ from facekp.cli.config import in_sweep
 from facekp.core.description import MAX_INPUT_SIDE
 from facekp.core.devices import may_have_gpu, missing_gpu_error, requested_gpus
 from facekp.core.errors import ConfigError
-from facekp.core.plugins import register_plugins
 from facekp.data.registry import DATASETS
 from facekp.models.bundled import BUNDLED_NAMES, resolve_checkpoint
 
@@ -77,7 +76,10 @@ _RULES = {
     "dataset.box_scale": _ABOVE_0,
     "dataset.square": _BOOLEAN,
     "dataset.download": _BOOLEAN,
-    "model.input_size": _integers_like("[128,128]"),
+    "model.input_size": _Rule(
+        lambda v: _are_integers(v) and len(v) == 2 and min(v) > 0,
+        "a list of two whole numbers, e.g. [128,128]",
+    ),
     "model.widths": _integers_like("[32,64,128,192]"),
     "model.blocks": _integers_like("[2,2,2,2]"),
     "model.channels": _integers_like("[12,24,32]"),
@@ -95,7 +97,7 @@ _RULES = {
 _MAY_BE_NULL = ("dataset.num_workers", "dataset.points")
 _ABSENT = object()
 _SOME_KEYPOINTS = 68
-"""Before the data is read; no network depends on it."""
+"""Before the data is read; no network of facekp depends on it."""
 
 
 def validate_config(cfg: DictConfig) -> None:
@@ -106,7 +108,7 @@ def validate_config(cfg: DictConfig) -> None:
         DataError: a missing data set.
     """
     check_settings(cfg)
-    check_devices(cfg)
+    check_devices(cfg, in_sweep())
     if "train" in cfg.dataset and not cfg.dataset.train:
         raise ConfigError("dataset.train= is missing: give a file or folder of annotations")
     target = str(cfg.dataset.get("_target_"))
@@ -158,7 +160,7 @@ def _check_weights(cfg: DictConfig) -> None:
 
 
 def _check_rules(cfg: DictConfig) -> None:
-    """Check types and ranges, also against what the machine has."""
+    """Check types and ranges."""
     for part in ("trainer", "dataset", "model", "callbacks"):
         if not isinstance(cfg.get(part), DictConfig):
             raise ConfigError(f"{part}={cfg.get(part)}: a run needs it")
@@ -170,11 +172,6 @@ def _check_rules(cfg: DictConfig) -> None:
         raise ConfigError(
             f"model.input_size={cfg.model.input_size}: at most {MAX_INPUT_SIDE} per side"
         )
-    cores = os.cpu_count() or 1
-    for name in ("dataset.num_workers", "trainer.cpus"):
-        value = OmegaConf.select(cfg, name)
-        if value is not None and value > 4 * cores:
-            raise ConfigError(f"{name}={value}: there are {cores} cores here")
 
 
 def _value(cfg: DictConfig, name: str) -> Any:
@@ -184,41 +181,51 @@ def _value(cfg: DictConfig, name: str) -> Any:
 
 
 def check_network(cfg: DictConfig) -> None:
-    """Refuse settings that the network refuses; imports torch, which takes seconds.
+    """Refuse settings that one of facekp's networks refuses; imports torch, which takes seconds.
 
     Raises:
         ConfigError: as `build_network`.
     """
     from facekp.models.factory import build_network
 
-    register_plugins(cfg.plugins)
     model = cast("dict[str, Any]", OmegaConf.to_container(cfg.model, resolve=True))
+    if not str(model.get("_target_")).startswith("facekp."):
+        return  # it may depend on the number of points
     if model.get("pretrained"):
         model["pretrained"] = False  # loads nothing
     build_network(model, _SOME_KEYPOINTS, trusted=True)
 
 
-def check_devices(cfg: DictConfig, on_this_machine: bool = True) -> None:
-    """Refuse devices that a run cannot have.
+def check_devices(cfg: DictConfig, is_job: bool, on_this_machine: bool = True) -> None:
+    """Refuse devices and processes that a run cannot have.
 
     Args:
         cfg: the configuration.
+        is_job: whether the run is a job of a sweep.
         on_this_machine: False if a cluster's nodes run it, whose devices are unknown here.
 
     Raises:
-        ConfigError: several devices in a sweep, or a GPU where there is none.
+        ConfigError: several devices in a sweep, a GPU where there is none, or far more processes
+            than cores.
     """
     gpus = cfg.trainer.gpus
     wanted = requested_gpus(gpus)
     several = gpus == -1 or len(wanted) > 1
-    if (several or cfg.trainer.cpus > 1) and in_sweep():
+    if (several or cfg.trainer.cpus > 1) and is_job:
         raise ConfigError(
             f"trainer.gpus={gpus}, cpus={cfg.trainer.cpus} in a sweep: a run on several devices "
             "starts its own command again, which a sweeper would take for another job; use one "
             "device per job"
         )
-    if on_this_machine and wanted and not may_have_gpu():
+    if not on_this_machine:
+        return
+    if wanted and not may_have_gpu():
         raise missing_gpu_error(gpus, 0)
+    cores = os.cpu_count() or 1
+    for name in ("dataset.num_workers", "trainer.cpus"):
+        value = OmegaConf.select(cfg, name)
+        if value is not None and value > 4 * cores:
+            raise ConfigError(f"{name}={value}: there are {cores} cores here")
 
 
 def _check_checkpoint(ckpt_path: str, run_dir: Path) -> None:

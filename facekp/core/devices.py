@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,10 @@ def claim_gpu(names: Sequence[str]) -> int:
     Raises:
         ConfigError: all are taken.
     """
-    for name in sorted(names, key=is_held, reverse=True):
-        if lock(name):
-            return names.index(name)
+    files = [Path(tempfile.gettempdir()) / f"facekp-{name}.lock" for name in names]
+    for file in sorted(files, key=is_held, reverse=True):
+        if lock(file):
+            return files.index(file)
     raise ConfigError(
         f"all {len(names)} GPUs are taken by other jobs of a sweep: run fewer at a time "
         "(hydra.launcher.n_jobs)"

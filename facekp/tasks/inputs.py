@@ -18,7 +18,7 @@ VIDEO_SUFFIXES = {
     ".mts", ".m2ts",
 }  # fmt: skip
 
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 """Beginning of a name that is no file's."""
 
 
@@ -60,7 +60,7 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
 
 def _reason(entry: str) -> str:
     """Why an input names no photo or video, and what would."""
-    if re.match("rtsp|rtmp|udp", entry) and ADDRESS.match(entry):
+    if re.match("rtsp|rtmp|udp", entry, re.IGNORECASE) and ADDRESS.match(entry):
         return "a stream; record a part of it as a video file, and give its name"
     if ADDRESS.match(entry):
         return "an address; download the file first, and give its name"

@@ -40,7 +40,22 @@ def test_trials_of_a_continued_search_count(tmp_path: Path) -> None:
     assert (second.done, second.trials, config.hydra.sweeper.n_trials) == (1, 5, 4)
     assert [trial.state.name for trial in second.study.trials] == ["COMPLETE", "FAIL"]
     second.record(sweeps[1])
+    with pytest.raises(ConfigError, match="holds earlier trials of this search"):
+        second.record(sweeps[0])
     assert (sweeps[1] / "earlier.json").read_text() == '["../1"]'
+
+
+def test_a_direction_may_be_the_sweeper_s_own(tmp_path: Path) -> None:
+    from hydra_plugins.hydra_optuna_sweeper.config import Direction
+
+    from facekp.cli.search import open_search
+
+    config = search_config(tmp_path, 5)
+    for direction in (Direction.minimize, ["minimize", "maximize"]):
+        OmegaConf.set_readonly(config.hydra, False)
+        config.hydra.sweeper.direction = direction
+        config.hydra.sweeper.study_name = f"a/{direction}"
+        assert open_search(config) is not None
 
 
 def test_two_processes_do_not_run_the_same_search(tmp_path: Path) -> None:

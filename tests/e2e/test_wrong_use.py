@@ -49,7 +49,7 @@ TRAIN = [
     ("trainer.max_epochs=many", "trainer.max_epochs=many: give a whole number, at least 1"),
     ("dataset.points=3", "dataset.points=3: give a list of whole numbers, e.g. [36,45]"),
     ("dataset.points=[nose]", "dataset.points=['nose']: give a list of whole numbers"),
-    ("model.input_size=64", "model.input_size=64: give a list of whole numbers, e.g. [128,128]"),
+    ("model.input_size=64", "model.input_size=64: give a list of two whole numbers, e.g. [128,128]"),
     ("init_from=no.ckpt", "init_from=no.ckpt: there is no such file; or give one of ibug68"),
     ("init_from=5", "init_from=5: there is no such file; or give one of ibug68"),
     ("teacher=no.ckpt", "teacher=no.ckpt: there is no such file; or give one of ibug68"),
@@ -114,14 +114,24 @@ def test_a_refused_start_deletes_nothing_of_the_user_s(
             "heatmap_net, heatmap_net_small, heatmap_net_tiny, nose_net, nose_net_240x320, resnet18",
         ),
         ("model.kernel_sizes=3,[5,5]", "3 convolutions need 3 numbers, or one for all"),
-        ("trainer.gpus=0,99", "trainer.gpus=99: there are 0 CUDA GPUs"),
+        ("model.channels=[12,24,32],[-1,24,32]", "model (ConvNet): "),
+        ("model.input_size=[]", "model.input_size=[]: give a list of two whole numbers"),
+        ("model.optimizer.lr=interval(0,1)", "an interval needs hydra/sweeper=optuna"),
+        ("trainer.gpus=0,1", "trainer.gpus=1: there are 0 CUDA GPUs"),
+        ("trainer.cpus=2", "a run on several devices starts its own command again"),
         ("trainer.max_epochs=two", "trainer.max_epochs=two: give a whole number, at least 1"),
         ("trainer.max_epochs=range(0,99)", "trainer.max_epochs=0: give a whole number"),
     ],
 )
 def test_a_value_that_no_job_can_have_stops_a_sweep_before_its_first_job(
-    said: Callable[..., str], imm_data: Path, tmp_path: Path, wrong: str, message: str
+    said: Callable[..., str],
+    imm_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+    message: str,
 ) -> None:
+    monkeypatch.setattr("facekp.cli.validation.may_have_gpu", lambda: False)
     swept = ["seed=0,1", wrong, "dataset.batch_size=4,8"]
     line = said(
         "train.py", "hydra.mode=MULTIRUN", "experiment=part1,part2", f"data_dir={imm_data}", *swept

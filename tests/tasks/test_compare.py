@@ -62,6 +62,7 @@ def test_labels_are_short(tmp_path: Path) -> None:
     assert _labels(folders, ["a", "b", "c"]) == ["a", "b", "c"]
     assert _labels(folders[:2], ["a", "a"]) == ["0_a", "2_b"]
     assert _labels(folders, ["a", "a", "c"]) == ["a 1", "a 2", "c"]
+    assert _labels(folders, ["a", "a", "a 1"]) == ["1 a", "2 a", "3 a 1"]
 
 
 def test_runs_that_cannot_be_compared(

@@ -76,7 +76,8 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         numbers = pd.to_numeric(swept[name], errors="coerce")
         swept[name] = numbers if numbers.notna().all() else swept[name]
     both = pd.concat([jobs[first], swept, jobs[["monitor", *columns]]], axis=1)
-    numbered = both["job"].str.extract(r"(?:^|/)(\d+)_", expand=False).astype(float)
+    folders = both["job"].map(lambda job: Path(job).name)
+    numbered = folders.str.extract(r"^(\d+)", expand=False).astype(float)
     both = both.assign(_number=numbered).sort_values(["experiment", "best", "_number"])
     return both.drop(columns="_number").reset_index(drop=True)
 
