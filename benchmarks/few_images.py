@@ -70,10 +70,10 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for name, (points, known, test) in sets.items():
             for count in arguments.counts:
-                chosen = _chosen(known, count, seed)
+                some = chosen(known, count, seed)
                 labels = output / f"{name}_{count}_{seed}.csv"
-                images = Path(os.path.commonpath([file.parent for file, _, _ in chosen]))
-                write_labels(labels, points, chosen, images, validation=count // 5)
+                images = Path(os.path.commonpath([file.parent for file, _, _ in some]))
+                write_labels(labels, points, some, images, validation=count // 5)
                 for start, settings in STARTS.items():
                     checkpoint = trained(
                         output / "runs", f"{name}_{count}", seed, EPOCHS[count],
@@ -136,7 +136,7 @@ def draw_arrow(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(blurred + noise, 0, 255).astype(np.uint8), placed(ARROW)
 
 
-def _chosen(samples: list[Sample], count: int, seed: int) -> list[Sample]:
+def chosen(samples: list[Sample], count: int, seed: int) -> list[Sample]:
     """So many at random, all frames of a person together."""
     people = sorted({person for _, person, _ in samples})
     order = np.random.default_rng(seed).permutation(len(people))

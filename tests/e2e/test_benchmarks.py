@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from benchmarks.few_images import arrows, chosen, write_labels
 from benchmarks.formats import DRAWN, measured
 from benchmarks.training import epoch_times
 from tests.helpers import ibug
@@ -17,6 +19,17 @@ def test_benchmark_of_training(tmp_path: Path, imm_data: Path) -> None:
     assert times["images"].tolist() == [18, 18]
     assert (times["training"] < times["epoch"]).all()
     assert (times[["training_ceiling", "operations", "convolution"]] > 0).all(axis=None)
+
+
+def test_few_images_are_split_by_person(tmp_path: Path) -> None:
+    known, _ = arrows(tmp_path / "arrows", 240)
+    two_each = [(file, str(n // 2), points) for n, (file, _, points) in enumerate(known)]
+    some = chosen(two_each, 30, seed=1)
+    write_labels(tmp_path / "x.csv", tuple("abcde"), some, tmp_path, validation=6)
+    table = pd.read_csv(tmp_path / "x.csv")
+    assert table["split"].value_counts().to_dict() == {"train": 24, "val": 6}
+    assert table.groupby("group")["split"].nunique().max() == 1
+    assert (tmp_path / table["file"][0]).is_file()
 
 
 @pytest.mark.parametrize("name", DRAWN)
