@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
+# Background jobs of a shell ignore Ctrl-C, and the programs that they start would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).parent.parent
 
 
