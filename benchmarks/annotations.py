@@ -143,13 +143,18 @@ def write_five(path: Path, splits: dict[str, list[FaceRecord]], share: float, se
         for split, records in splits.items():
             for record in records:
                 points = annotated_points(record)
-                five = np.array([points[list(members)].mean(axis=0) for members in FIVE.values()])
+                five = five_points(points)
                 if split == "train":
                     five[rng.random(5) < share] = np.nan
                     labels += int(np.isfinite(five).all(axis=1).sum())
                 cells = ["" if np.isnan(value) else f"{value:.3f}" for value in five.ravel()]
                 table.writerow([record.name, *record.bbox, split, record.group, *cells])
     return labels
+
+
+def five_points(points: np.ndarray) -> np.ndarray:
+    """The five points (5, 2) of iBUG's 68."""
+    return np.array([points[list(members)].mean(axis=0) for members in FIVE.values()])
 
 
 def row(network: str, metrics: Any) -> dict[str, Any]:

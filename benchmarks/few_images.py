@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import facekp
-from benchmarks.annotations import FIVE, trained
+from benchmarks.annotations import FIVE, five_points, trained
 from facekp.core.columns import point_columns
 from facekp.core.geometry import bounding_box
 from facekp.data.drawing.painter import background
@@ -95,8 +95,7 @@ def faces(data_dir: Path) -> tuple[list[Sample], list[Sample]]:
 
     def samples(split: str) -> Iterator[Sample]:
         for record in data.splits[split]:
-            points = annotated_points(record)
-            five = np.array([points[list(members)].mean(axis=0) for members in FIVE.values()])
+            five = five_points(annotated_points(record))
             yield Path(record.image).absolute(), record.group, five
 
     return [*samples("train"), *samples("val")], list(samples("test"))

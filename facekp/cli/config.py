@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from facekp.cli.resume import last_values
 from facekp.core.devices import gpu_count
 from facekp.core.run_folder import new_run_dir
 
@@ -33,8 +34,8 @@ def study(name: str, overrides: Sequence[str], params: Mapping[str, str]) -> str
         overrides: of the command line.
         params: the space.
     """
-    last = {text.partition("=")[0]: text for text in overrides}
-    fixed = sorted(text for text in last.values() if not text.startswith(NOT_SEARCHED))
+    last = last_values(overrides)
+    fixed = sorted(text for text in last if not text.startswith(NOT_SEARCHED))
     key = json.dumps([fixed, {key: str(params[key]) for key in sorted(params)}])
     return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 

@@ -25,11 +25,11 @@ def command() -> str:
     """The command that repeats this run."""
     if not HydraConfig.initialized():
         return ""
-    overrides = _last_values(HydraConfig.get().overrides.task)
+    overrides = last_values(HydraConfig.get().overrides.task)
     return " ".join([program(), *map(shlex.quote, overrides)])
 
 
-def _last_values(overrides: Sequence[str]) -> list[str]:
+def last_values(overrides: Sequence[str]) -> list[str]:
     """The last override of each setting, without the checkpoint that a run was resumed from."""
     last = {override.partition("=")[0]: override for override in overrides}
     last.pop("ckpt_path", None)
@@ -68,11 +68,11 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     sweep, run = folder / "multirun.yaml", folder / STARTED / "overrides.yaml"
     if sweep.is_file():
         before = _recorded_overrides(sweep, "hydra", "overrides", "hydra")
-        before = _last_values([*before, *_recorded_overrides(sweep, "hydra", "overrides", "task")])
+        before = last_values([*before, *_recorded_overrides(sweep, "hydra", "overrides", "task")])
         before = [override for override in before if not override.startswith("hydra.mode=")]
         return ["-m", *before, f"hydra.sweep.dir={quote(str(folder.absolute()))}", *rest]
     if run.is_file():
-        before = _last_values(_recorded_overrides(run))
+        before = last_values(_recorded_overrides(run))
         last_file = folder.absolute() / LAST
         last = [f"ckpt_path={quote(str(last_file))}"] if last_file.is_file() else []
         run_dir = f"hydra.run.dir={quote(str(folder.absolute()))}"

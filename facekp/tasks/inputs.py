@@ -36,16 +36,13 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
     found: dict[Path, Path] = {}  # by resolved path
     for entry in [paths] if isinstance(paths, str | int) else list(paths):
         path = Path(str(entry))
-        if path.is_char_device():
-            hint = "; task=camera shows its picture with the points" if "video" in path.name else ""
-            raise ConfigError(f"input={entry}: a device, no photo or video{hint}")
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if p.is_file())
             named = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
             others = [p.name for p in files if p not in named]
             if others:
                 print(f"{path}: {len(others)} files are no photos or videos by name: {others[:5]}")
-        elif path.exists():
+        elif path.exists() and not path.is_char_device():
             named = [path]
         else:
             # Path.glob does not take an absolute pattern.
@@ -64,6 +61,9 @@ def _reason(entry: str) -> str:
         return "a stream; record a part of it as a video file, and give its name"
     if ADDRESS.match(entry):
         return "an address; download the file first, and give its name"
+    if Path(entry).is_char_device():
+        hint = "; task=camera shows its picture with the points" if "video" in entry else ""
+        return f"a device, no photo or video{hint}"
     if re.match(r"/dev/video\d+$", entry):
         return "there is no such camera here; task=camera shows a camera's picture with the points"
     if Path(entry).is_dir():

@@ -113,14 +113,33 @@ def test_a_refused_start_deletes_nothing_of_the_user_s(
             "model=nope: there is no such file in conf/; choose one of face_net, face_net_240x320, "
             "heatmap_net, heatmap_net_small, heatmap_net_tiny, nose_net, nose_net_240x320, resnet18",
         ),
-        ("model.kernel_sizes=3,[5,5]", "3 convolutions need 3 numbers, or one for all"),
-        ("model.channels=[12,24,32],[-1,24,32]", "model (ConvNet): "),
-        ("model.input_size=[]", "model.input_size=[]: give a list of two whole numbers"),
-        ("model.optimizer.lr=interval(0,1)", "an interval needs hydra/sweeper=optuna"),
-        ("trainer.gpus=0,1", "trainer.gpus=1: there are 0 CUDA GPUs"),
-        ("trainer.cpus=2", "a run on several devices starts its own command again"),
+        (
+            "model.kernel_sizes=3,[5,5]",
+            "model (ConvNet): kernel_sizes=[5, 5]: 3 convolutions need 3 numbers, or one for all",
+        ),
+        (
+            "model.kernel_sizes=3,-3",
+            "model (ConvNet): Trying to create tensor with negative dimension -3: [12, 1, -3, -3]",
+        ),
+        (
+            "model.input_size=[]",
+            "model.input_size=[]: give a list of two whole numbers, e.g. [128,128]",
+        ),
+        (
+            "model.optimizer.lr=interval(0,1)",
+            "model.optimizer.lr=interval(0,1): an interval needs hydra/sweeper=optuna",
+        ),
+        (
+            "trainer.gpus=0,1",
+            "trainer.gpus=1: there are 0 CUDA GPUs here; trainer.gpus=0 trains on the CPU",
+        ),
+        (
+            "trainer.cpus=2",
+            "trainer.gpus=0, cpus=2 in a sweep: a run on several devices starts its own command again, "
+            "which a sweeper would take for another job; use one device per job",
+        ),
         ("trainer.max_epochs=two", "trainer.max_epochs=two: give a whole number, at least 1"),
-        ("trainer.max_epochs=range(0,99)", "trainer.max_epochs=0: give a whole number"),
+        ("trainer.max_epochs=range(0,99)", "trainer.max_epochs=0: give a whole number, at least 1"),
     ],
 )
 def test_a_value_that_no_job_can_have_stops_a_sweep_before_its_first_job(
@@ -136,8 +155,7 @@ def test_a_value_that_no_job_can_have_stops_a_sweep_before_its_first_job(
     line = said(
         "train.py", "hydra.mode=MULTIRUN", "experiment=part1,part2", f"data_dir={imm_data}", *swept
     )
-    assert line.startswith("error: ")
-    assert message in line
+    assert line == f"error: {message}"
     assert not (tmp_path / "runs").exists()
 
 
