@@ -98,12 +98,16 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
-        from facekp.visualization.reports.sweep import write_sweep_report
+        from facekp.visualization.reports.sweep import MEANS, means_of_repeats, write_sweep_report
 
         folder = Path(config.hydra.sweep.dir)
         jobs = write_sweep_report(folder, _typed_command())
+        means = means_of_repeats(jobs)
+        show_means(means)
         show_ranking(jobs)
         print(f"sweep       {folder / 'sweep.csv'}")
+        if len(means):
+            print(f"means       {folder / MEANS}")
         print(f"report      {folder / REPORT}")
         jobs = jobs[~jobs["job"].str.startswith("..")]  # of this start
         failed = jobs[jobs["status"] != "done"]
@@ -186,8 +190,37 @@ def _values(override: Override, is_search: bool) -> list[str]:
     return texts
 
 
+def show_means(means: pd.DataFrame, count: int = 5) -> None:
+    """Print the best means over seeds and folds, one table for each data.
+
+    Args:
+        means: see `means_of_repeats`.
+        count: of rows per table.
+    """
+    from facekp.metrics import format_metric
+
+    settings = list(means.columns[2 : means.columns.get_loc("monitor")])
+    for (data, _), group in means.groupby(["data", "monitor"], sort=False):
+        monitor = group["monitor"].iloc[0]
+        table = Table(title=f"{data}: {monitor}, mean over seeds and folds +- standard error")
+        names = ["experiment", *(re.split("[./]", name)[-1] for name in settings), "runs"]
+        for name in (*names, "mean", "difference"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in group.head(count).to_dict("records"):
+            cells = [str(row[name]) for name in ("experiment", *settings, "runs")]
+            for name, error in (("mean", "standard_error"), ("difference", "difference_error")):
+                shown = "" if math.isnan(row[name]) else format_metric(monitor, row[name])
+                if not math.isnan(row[error]):
+                    shown += f" +- {format_metric(monitor, row[error])}"
+                cells.append(shown)
+            table.add_row(*cells)
+        Console().print(table)
+
+
 def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
     """Print the best jobs with the settings that differ, one table for each data.
+
+    Folds are left out: their faces differ, and `show_means` has their means.
 
     Args:
         jobs: see `read_jobs`.
@@ -198,7 +231,7 @@ def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
     from facekp.visualization.reports.sweep import swept_settings
 
     settings = swept_settings(jobs)
-    done = jobs[jobs["status"] == "done"]
+    done = jobs[(jobs["status"] == "done") & ~jobs["data"].str.contains(", fold ")]
     for _, group in done.groupby(["data", "monitor"], sort=False):
         monitor = group["monitor"].iloc[0]
         best = group.sort_values("best").head(count)

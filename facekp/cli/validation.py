@@ -16,6 +16,7 @@ from facekp.core.description import MAX_INPUT_SIDE
 from facekp.core.devices import may_have_gpu, missing_gpu_error, requested_gpus
 from facekp.core.errors import ConfigError
 from facekp.data.registry import DATASETS
+from facekp.data.splits import parse_fold
 from facekp.models.bundled import BUNDLED_NAMES, resolve_checkpoint
 
 
@@ -50,6 +51,14 @@ def _integers_like(example: str) -> _Rule:
     return _Rule(_are_integers, f"a list of whole numbers, e.g. {example}")
 
 
+def _is_fold(value: object) -> bool:
+    try:
+        parse_fold(value)
+    except ConfigError:
+        return False
+    return True
+
+
 _ABOVE_0 = _Rule(lambda v: _is_number(v) and v > 0, "a number above 0")
 _FROM_0 = _Rule(lambda v: _is_number(v) and v >= 0, "a number at least 0")
 _BOOLEAN = _Rule(lambda v: isinstance(v, bool), "true or false")
@@ -73,6 +82,7 @@ _RULES = {
     "dataset.val_people": _integers_like("[33,34]"),
     "dataset.val_fraction": _ABOVE_0,
     "dataset.test_fraction": _FROM_0,
+    "dataset.fold": _Rule(_is_fold, "K/N, e.g. 1/5, the first of five folds"),
     "dataset.box_scale": _ABOVE_0,
     "dataset.square": _BOOLEAN,
     "dataset.download": _BOOLEAN,
@@ -94,7 +104,7 @@ _RULES = {
     "model.scheduler.step_size": _integer_from(1),
 }
 """By name of the setting; not all configurations have all settings."""
-_MAY_BE_NULL = ("dataset.num_workers", "dataset.points")
+_MAY_BE_NULL = ("dataset.num_workers", "dataset.points", "dataset.fold")
 _ABSENT = object()
 _SOME_KEYPOINTS = 68
 """Before the data is read; no network of facekp depends on it."""

@@ -21,7 +21,12 @@ from facekp.data.formats.base import AnnotationFile, FaceEntry, ReadOptions
 from facekp.data.formats.recognition import read_annotation_file
 from facekp.data.image_files import ImageFinder
 from facekp.data.records import FaceRecord, Splits
-from facekp.data.splits import shared_by_splits, split_by_group
+from facekp.data.splits import (
+    draw_validation,
+    parse_fold,
+    shared_by_splits,
+    split_by_group,
+)
 
 BOXES = ("annotation", "points", "image")
 """Where a face's box can come from, see `AnnotationsDataModule`."""
@@ -69,7 +74,9 @@ class AnnotationsDataModule(FaceDataModule):
             `person`, else the photo.
         val_fraction: share of the faces that validates, where nothing says which.
         test_fraction: the same for the final test.
-        split_seed: of the random split.
+        fold: `K/N`: fold K of an N-fold cross-validation validates, of all faces that are not for
+            the test; None: `val_fraction`.
+        split_seed: of the random split, and of the folds.
         **settings: see `FaceDataModule`.
 
     Raises:
@@ -93,6 +100,7 @@ class AnnotationsDataModule(FaceDataModule):
         group: str | None = None,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
+        fold: str | None = None,
         split_seed: int = 0,
         **settings,
     ) -> None:
@@ -106,6 +114,13 @@ class AnnotationsDataModule(FaceDataModule):
                 f"dataset.val_fraction={val_fraction}, test_fraction={test_fraction}: give "
                 "fractions that leave faces to train on"
             )
+        if fold:
+            parse_fold(fold)
+            if val:
+                raise ConfigError(
+                    f"dataset.fold={fold}, val={val}: a fold is drawn from dataset.train, so give "
+                    "val=null, or the files of both as train=[...]"
+                )
         self.files = {"train": _listed(train), "val": _listed(val), "test": _listed(test)}
         self.images, self.format, self.landmarks = _listed(images), format, landmarks
         count = sum(map(len, self.files.values()))
@@ -114,7 +129,7 @@ class AnnotationsDataModule(FaceDataModule):
         self.category, self.box = category, box
         self.group_column, self.group_pattern = _group_rule(group)
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        self.split_seed = split_seed
+        self.fold, self.split_seed = fold, split_seed
         self.box_source = box or "annotation"
         self.notes: list[str] = []
         """What was found in the files, and should be known."""
@@ -172,6 +187,10 @@ class AnnotationsDataModule(FaceDataModule):
             counts = ", ".join(f"{count} by {box}" for box, count in boxes.items())
             self.notes.append(f"boxes of several kinds: {counts}; dataset.box= forces one")
         splits = self._without_empty(splits)
+        if splits.get("val") and self.fold:
+            raise ConfigError(
+                f"dataset.fold={self.fold}: {self.folder} says itself which faces validate"
+            )
         if not splits.get("val"):
             splits |= self._drawn(splits.get("train", []), "test" not in splits)
         self.notes += [
@@ -334,7 +353,9 @@ class AnnotationsDataModule(FaceDataModule):
         if with_test and self.test_fraction:
             records, drawn["test"] = split_by_group(records, self.test_fraction, self.split_seed)
             fraction /= 1 - self.test_fraction
-        drawn["train"], drawn["val"] = split_by_group(records, fraction, self.split_seed)
+        drawn["train"], drawn["val"] = draw_validation(
+            records, fraction, self.fold, self.split_seed
+        )
         return drawn
 
     def _empty_split_message(self, split: str) -> str:
@@ -363,8 +384,9 @@ class AnnotationsDataModule(FaceDataModule):
         missing = sum(int(np.isnan(face[:, 0]).sum()) for face in points)
         labels = len(points) * self.scheme.count
         pairs = self.scheme.flip_pairs
+        fold = f" (fold {self.fold})" if self.fold else ""
         lines = [
-            f"{files}: {counts}",
+            f"{files}: {counts}{fold}",
             f"  {self.scheme.count} points ({self.scheme.name}), {missing} of {labels} labels "
             f"missing; box: {self.box_source}; "
             f"{'no' if pairs is None else len(pairs)} flip pairs known",

@@ -27,7 +27,7 @@ from facekp.data.download import IBUG_ARCHIVE, fetch_archive
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.records import FaceRecord, Splits
 from facekp.data.registry import IBUG
-from facekp.data.splits import count_by, split_by_group
+from facekp.data.splits import count_by, draw_validation, parse_fold
 
 TRAIN_XML = "labels_ibug_300W_train.xml"
 TEST_XMLS = ("labels_ibug_300W_test.xml", "labels_ibug_300W_test_parsed.xml")
@@ -129,7 +129,8 @@ class IBUGDataModule(FaceDataModule):
     Args:
         split: `dlib` or `300w`.
         val_fraction: share of the training faces that validates.
-        split_seed: of the random split.
+        fold: `K/N`: fold K of an N-fold cross-validation validates instead; None: `val_fraction`.
+        split_seed: of the random split, or of the folds.
         **settings: see `FaceDataModule`.
 
     Raises:
@@ -142,14 +143,23 @@ class IBUGDataModule(FaceDataModule):
     subset_label = "folder"
 
     def __init__(
-        self, *, split: str = "dlib", val_fraction: float = 0.2, split_seed: int = 0, **settings
+        self,
+        *,
+        split: str = "dlib",
+        val_fraction: float = 0.2,
+        fold: str | None = None,
+        split_seed: int = 0,
+        **settings,
     ) -> None:
         super().__init__(**settings)
         if split not in ("dlib", "300w"):
             raise ConfigError(f"dataset.split={split}: choose dlib or 300w")
         if not 0 < val_fraction < 1:
             raise ConfigError(f"dataset.val_fraction={val_fraction}: must be between 0 and 1")
-        self.split, self.val_fraction, self.split_seed = split, val_fraction, split_seed
+        if fold:
+            parse_fold(fold)
+        self.split, self.val_fraction = split, val_fraction
+        self.fold, self.split_seed = fold, split_seed
         self.unlabelled = 0
         """Entries without points that the 300-W protocol ignores."""
 
@@ -204,16 +214,12 @@ class IBUGDataModule(FaceDataModule):
                     problem = f"{record.name} has no points"
                     skip_or_raise(DataError(xml, problem, "remove the entry", line), self.problems)
             train = [record for record in train if record.keypoints is not None]
-            train, val = split_by_group(train, self.val_fraction, self.split_seed)
+            train, val = self._draw(train)
             return {"train": train, "val": val, "predict": test}
         originals = [record for record in train + test if not is_twin(record.name)]
         usable = [record for record in originals if record.keypoints is not None]
         self.unlabelled = len(originals) - len(usable)
-        train, val = split_by_group(
-            [record for record in usable if record.subset in TRAINING_SUBSETS],
-            self.val_fraction,
-            self.split_seed,
-        )
+        train, val = self._draw([r for r in usable if r.subset in TRAINING_SUBSETS])
         tested = COMMON_SUBSETS | CHALLENGING_SUBSETS
         return {
             "train": train,
@@ -221,9 +227,13 @@ class IBUGDataModule(FaceDataModule):
             "test": [record for record in usable if record.subset in tested],
         }
 
+    def _draw(self, records: list[FaceRecord]) -> tuple[list[FaceRecord], list[FaceRecord]]:
+        return draw_validation(records, self.val_fraction, self.fold, self.split_seed)
+
     def summary(self) -> str:
         """What was read, one line per split."""
-        lines = [f"iBUG 300-W in {self.folder}, protocol {self.split}:"]
+        fold = f", fold {self.fold}" if self.fold else ""
+        lines = [f"iBUG 300-W in {self.folder}, protocol {self.split}{fold}:"]
         verbs = {"train": "train", "val": "validate", "test": "test", "predict": "to predict"}
         for name, records in self.splits.items():
             counts = count_by(records, lambda record: record.subset)

@@ -29,6 +29,7 @@ from facekp.data.download import IMM_ARCHIVE, fetch_archive
 from facekp.data.formats.asf import read_asf
 from facekp.data.records import FaceRecord, Splits
 from facekp.data.registry import IMM
+from facekp.data.splits import parse_fold, split_by_fold
 
 _NAME = re.compile(r"(\d+)-(\d+)[mf]")
 
@@ -92,6 +93,9 @@ class IMMDataModule(FaceDataModule):
 
     Args:
         val_people: numbers of the people held out.
+        fold: `K/N`: the people of fold K of an N-fold cross-validation are held out instead; None:
+            `val_people`.
+        split_seed: of the folds.
         **settings: see `FaceDataModule`.
     """
 
@@ -101,9 +105,19 @@ class IMMDataModule(FaceDataModule):
     subset_label = "view"
     protocol = "imm"
 
-    def __init__(self, *, val_people: Sequence[int] = tuple(range(33, 41)), **settings) -> None:
+    def __init__(
+        self,
+        *,
+        val_people: Sequence[int] = tuple(range(33, 41)),
+        fold: str | None = None,
+        split_seed: int = 0,
+        **settings,
+    ) -> None:
         super().__init__(**settings)
+        if fold:
+            parse_fold(fold)
         self.val_people = frozenset(int(person) for person in val_people)
+        self.fold, self.split_seed = fold, split_seed
 
     def fetch(self) -> None:
         """Download the official archive."""
@@ -111,8 +125,12 @@ class IMMDataModule(FaceDataModule):
 
     def read_splits(self) -> Splits:
         """`train` and `val`, no person in both."""
+        records = read_imm(self.folder, self.problems)
+        if self.fold:
+            train, val = split_by_fold(records, self.fold, self.split_seed)
+            return {"train": train, "val": val}
         splits: Splits = {"train": [], "val": []}
-        for record in read_imm(self.folder, self.problems):
+        for record in records:
             splits["val" if int(record.group) in self.val_people else "train"].append(record)
         return splits
 
@@ -131,4 +149,5 @@ class IMMDataModule(FaceDataModule):
             f"{len(records)} faces of {len({record.group for record in records})} people {verb}"
             for verb, records in zip(("train", "validate"), self.splits.values(), strict=True)
         ]
-        return f"IMM in {self.folder}: " + ", ".join(parts)
+        fold = f", fold {self.fold}" if self.fold else ""
+        return f"IMM in {self.folder}{fold}: " + ", ".join(parts)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from facekp.core.errors import ConfigError
 from facekp.data.records import FaceRecord
 
 
@@ -37,6 +39,63 @@ def split_by_group(
         held.add(min(groups, key=lambda group: sizes[group]))
     first = [record for record in records if record.group not in held]
     return first, [record for record in records if record.group in held]
+
+
+def parse_fold(fold: object) -> tuple[int, int]:
+    """Fold `K/N` of a cross-validation as (K, N), counted from 1.
+
+    Raises:
+        ConfigError: it is not such a text.
+    """
+    match = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", str(fold))
+    number, count = map(int, match.groups()) if match else (0, 0)
+    if count < 2 or number > count:
+        raise ConfigError(f"dataset.fold={fold}: give K/N, e.g. 1/5, the first of five folds")
+    return number, count
+
+
+def split_by_fold(
+    records: Sequence[FaceRecord], fold: str, seed: int
+) -> tuple[list[FaceRecord], list[FaceRecord]]:
+    """Split records for cross-validation: each group is in exactly one of N folds.
+
+    Args:
+        records: the records.
+        fold: `K/N`, see `parse_fold`; fold K is the second side.
+        seed: of the draw of all N folds.
+
+    Returns:
+        Both sides, each in the given order. The folds' sizes differ by one group at most.
+
+    Raises:
+        ConfigError: `fold` is not `K/N`, or there are fewer groups than folds.
+    """
+    number, count = parse_fold(fold)
+    sizes = count_by(records, lambda record: record.group)
+    if len(sizes) < count:
+        raise ConfigError(
+            f"dataset.fold={fold}: there are only {len(sizes)} groups (people or photos)"
+        )
+    groups = list(sizes)
+    np.random.default_rng(seed).shuffle(groups)
+    folds: list[set[str]] = [set() for _ in range(count)]
+    totals = [0] * count
+    for group in sorted(groups, key=lambda group: -sizes[group]):
+        smallest = totals.index(min(totals))
+        folds[smallest].add(group)
+        totals[smallest] += sizes[group]
+    held = folds[number - 1]
+    first = [record for record in records if record.group not in held]
+    return first, [record for record in records if record.group in held]
+
+
+def draw_validation(
+    records: Sequence[FaceRecord], fraction: float, fold: str | None, seed: int
+) -> tuple[list[FaceRecord], list[FaceRecord]]:
+    """Training and validation records: by `split_by_fold` if there is a fold, else at random."""
+    if fold:
+        return split_by_fold(records, fold, seed)
+    return split_by_group(records, fraction, seed)
 
 
 def shared_by_splits(

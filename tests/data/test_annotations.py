@@ -259,6 +259,17 @@ def test_points_of_a_turned_photo(tmp_path: Path) -> None:
     assert record.bbox.tolist() == [-0.5, -0.5, 99.5, 119.5]
 
 
+def test_folds_leave_the_test_faces_alone(tmp_path: Path) -> None:
+    folds = [own(tmp_path, fold=f"{k}/2", test_fraction=0.3).splits for k in (1, 2)]
+    names = [{s: {r.name for r in splits[s]} for s in splits} for splits in folds]
+    assert names[0]["test"] == names[1]["test"]
+    assert names[0]["train"] == names[1]["val"]
+    assert names[0]["val"] == names[1]["train"]
+    text = f"{HEAD},split\n0.jpg,60,30,30,30,45,60,train\n1.jpg,60,30,30,30,45,60,val"
+    with pytest.raises(ConfigError, match="says itself which faces validate"):
+        own(tmp_path, text, fold="1/2")
+
+
 def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
     module = own(tmp_path)
     faces = records(module)
@@ -273,6 +284,8 @@ def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
     [
         ({"box": "face"}, "dataset.box=face: choose one of annotation, points, image"),
         ({"val_fraction": 0.6, "test_fraction": 0.5}, "give fractions that leave faces"),
+        ({"fold": "2"}, "dataset.fold=2: give K/N, e.g. 1/5"),
+        ({"fold": "1/2", "val": "v.csv"}, "a fold is drawn from dataset.train"),
         ({"landmarks": "five6"}, "landmarks=five6: no such file"),
         ({"format": "cocoa"}, "dataset.format=cocoa: choose one of"),
         ({"images": "nowhere"}, "nowhere: there is no such file or folder"),

@@ -41,6 +41,18 @@ def test_dlib_protocol_keeps_photos_together(ibug_data: Path) -> None:
     assert [r.name for r in module.splits["val"]] != [r.name for r in other.splits["val"]]
 
 
+def test_folds_keep_photos_together_and_hold_out_each_face_once(ibug_data: Path) -> None:
+    whole = ibug(ibug_data).splits
+    names = sorted(record.name for split in ("train", "val") for record in whole[split])
+    folds = [ibug(ibug_data, fold=f"{k}/3").splits for k in (1, 2, 3)]
+    assert sorted(record.name for splits in folds for record in splits["val"]) == names
+    for splits in folds:
+        train, val = ({photo_of(r.name) for r in splits[s]} for s in ("train", "val"))
+        assert not train & val
+        assert len(splits["val"]) == 14
+        assert [r.name for r in splits["predict"]] == [r.name for r in whole["predict"]]
+
+
 def test_300w_protocol_goes_by_folder_without_twins(ibug_data: Path) -> None:
     module = ibug(ibug_data, split="300w")
     subsets = {split: {r.subset for r in records} for split, records in module.splits.items()}

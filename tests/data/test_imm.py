@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekp.core.errors import DataError
+from facekp.core.errors import ConfigError, DataError
 from facekp.data.formats.asf import write_asf
 from facekp.data.imm import IMMDataModule, read_imm
 from tests.helpers import PATHS, POINTS58, imm
@@ -57,3 +57,15 @@ def test_imm_without_its_images(imm_data: Path, tmp_path: Path) -> None:
     datamodule = IMMDataModule(data_dir=tmp_path, input_size=(32, 32), on_error="skip", cache="off")
     datamodule.setup()
     assert [len(records) for records in datamodule.splits.values()] == [12, 6]
+
+
+def test_folds_hold_out_every_person_once(imm_data: Path) -> None:
+    folds = [imm(imm_data, fold=f"{k}/4").splits for k in (1, 2, 3, 4)]
+    held = [{record.group for record in splits["val"]} for splits in folds]
+    assert sorted(person for people in held for person in people) == ["01", "02", "03", "33"]
+    for splits, people in zip(folds, held, strict=True):
+        assert {record.group for record in splits["train"]} == {"01", "02", "03", "33"} - people
+    with pytest.raises(ConfigError, match="fold=1/5: there are only 4 groups"):
+        imm(imm_data, fold="1/5")
+    with pytest.raises(ConfigError, match="fold=5/4: give K/N"):
+        imm(imm_data, fold="5/4")

@@ -21,6 +21,10 @@ SAME_METRICS = (
     "download", "cache", "cache_dir",
 )  # fmt: skip
 """Settings of a data set that leave the validation faces, their crops and points as they are."""
+REPEATED = ("seed", "dataset.fold")
+"""Settings that repeat a training rather than change it."""
+MEANS = "means.csv"
+_FOLD = re.compile(r", fold [0-9]+/[0-9]+$")
 
 
 def read_jobs(folder: Path) -> pd.DataFrame:
@@ -84,13 +88,53 @@ def read_jobs(folder: Path) -> pd.DataFrame:
 
 def _data_name(dataset: dict[str, Any], known: dict[str, str]) -> str:
     """Name of the data of a job, the same for jobs whose metrics can be compared."""
-    key = json.dumps({k: v for k, v in dataset.items() if k not in SAME_METRICS}, sort_keys=True)
+    ignored = (*SAME_METRICS, "fold")
+    key = json.dumps({k: v for k, v in dataset.items() if k not in ignored}, sort_keys=True)
     if key not in known:
         name = str(dataset["_target_"]).rpartition(".")[2].removesuffix("DataModule")
         name += f", points {dataset['points']}" if dataset.get("points") else ""
         others = sum(re.sub(r" \(\d+\)$", "", other) == name for other in known.values())
         known[key] = f"{name} ({others + 1})" if others else name
-    return known[key]
+    return known[key] + (f", fold {dataset['fold']}" if dataset.get("fold") else "")
+
+
+def means_of_repeats(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds and folds of each experiment and its other settings, the best first.
+
+    Args:
+        jobs: see `read_jobs`; only finished ones count.
+
+    Returns:
+        One row per data, experiment and settings: `data`, `experiment`, a column for each setting,
+        `monitor`, `runs` (finished), `mean` of `best`, its `standard_error` (nan for one run),
+        and `difference` from the best row of the same data, the mean over the `paired` runs with
+        the seeds and folds of both, with its `difference_error`. Empty if nothing is repeated.
+    """
+    done = jobs[jobs["status"] == "done"]
+    repeats = [name for name in swept_settings(jobs) if name in REPEATED]
+    settings = [name for name in swept_settings(jobs) if name not in REPEATED]
+    keys = ["data", "experiment", *settings, "monitor"]
+    figures = ["runs", "mean", "standard_error", "difference", "difference_error", "paired"]
+    rows: list[dict[str, Any]] = []
+    if not repeats:
+        return pd.DataFrame(rows, columns=[*keys, *figures])
+    done = done.assign(data=done["data"].str.replace(_FOLD, "", regex=True))
+    for _, comparable in done.groupby(["data", "monitor"], sort=False):
+        groups = [
+            (dict(zip(keys, key, strict=True)), group.groupby(repeats)["best"].mean())
+            for key, group in comparable.groupby(keys, sort=False, dropna=False)
+        ]
+        groups.sort(key=lambda group: group[1].mean())
+        first = groups[0][1]
+        for row, best in groups:
+            row |= {"runs": len(best), "mean": best.mean(), "standard_error": best.sem()}
+            difference = (best - first).dropna()
+            if best is not first:
+                row |= {"difference": difference.mean(), "difference_error": difference.sem()}
+                row["paired"] = len(difference)
+            rows.append(row)
+    means = pd.DataFrame(rows, columns=[*keys, *figures]).astype({"paired": "Int64"})
+    return means if (means["runs"] > 1).any() else means[:0]
 
 
 def swept_settings(jobs: pd.DataFrame) -> list[str]:
@@ -103,7 +147,9 @@ def swept_settings(jobs: pd.DataFrame) -> list[str]:
 
 
 def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
-    """Write `sweep.csv` and `report.html` into a sweep's folder.
+    """Write `sweep.csv`, `means.csv` and `report.html` into a sweep's folder.
+
+    `means.csv`, see `means_of_repeats`, is written if there are several seeds or folds.
 
     Args:
         folder: of the sweep.
@@ -117,7 +163,12 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
     done = jobs[jobs["status"] == "done"]
     settings = swept_settings(jobs)
     gallery = Gallery(folder / "pictures")
-    sections = [_jobs_section(folder, jobs), *_by_data(folder, done, gallery)]
+    means = means_of_repeats(jobs)
+    if len(means):
+        means.to_csv(folder / MEANS, index=False)
+    sections = [
+        *_means_section(means), _jobs_section(folder, jobs), *_by_data(folder, done, gallery)
+    ]  # fmt: skip
     for name, group in done.groupby("experiment"):
         sections += _experiment(folder, str(name), group, settings, gallery)
     counts = jobs["status"].value_counts()
@@ -137,6 +188,20 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
         sections,
     )
     return jobs
+
+
+def _means_section(means: pd.DataFrame) -> list[Section]:
+    if not len(means):
+        return []
+    names = ("mean", "standard_error", "difference", "difference_error")
+    formats = dict.fromkeys(names, "{:.4g}".format)
+    shown = means.drop(columns="data") if len(set(means["data"])) == 1 else means
+    text = (
+        "The best epoch's figure, mean over seeds and folds with its standard error; the "
+        "difference from the best row, over the seeds and folds of both. What is less than two "
+        "standard errors may be chance."
+    )
+    return [Section("Means over seeds and folds", text, [table(shown, formats)])]
 
 
 def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:

@@ -1,0 +1,46 @@
+"""Tables of a sweep."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from facekp.visualization.reports.sweep import means_of_repeats
+
+
+def jobs(rows: list[tuple[str, float, str, float, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["data", "lr", "dataset.fold", "best", "status"])
+    frame.insert(1, "experiment", "part3")
+    frame.insert(4, "monitor", "val/nme")
+    return frame
+
+
+def test_means_over_folds_with_paired_differences() -> None:
+    means = means_of_repeats(
+        jobs(
+            [
+                ("IBUG, fold 1/3", 0.1, "1/3", 0.030, "done"),
+                ("IBUG, fold 2/3", 0.1, "2/3", 0.050, "done"),
+                ("IBUG, fold 3/3", 0.1, "3/3", 0.040, "done"),
+                ("IBUG, fold 1/3", 0.2, "1/3", 0.028, "done"),
+                ("IBUG, fold 2/3", 0.2, "2/3", 0.046, "done"),
+                ("IBUG, fold 3/3", 0.2, "3/3", np.nan, "failed"),
+            ]
+        )
+    )
+    assert means["lr"].tolist() == [0.2, 0.1]
+    assert means["runs"].tolist() == [2, 3]
+    np.testing.assert_allclose(means["mean"], [0.037, 0.040])
+    # of 0.028 and 0.046: half their distance; of three: 0.01 / sqrt(3)
+    np.testing.assert_allclose(means["standard_error"], [0.009, 0.01 / np.sqrt(3)])
+    # the failed fold takes no part: 0.002 and 0.004
+    np.testing.assert_allclose(means["difference"][1], 0.003)
+    np.testing.assert_allclose(means["difference_error"][1], 0.001)
+    assert means["paired"][1] == 2
+    assert means["data"].tolist() == ["IBUG", "IBUG"]
+
+
+def test_there_are_no_means_where_nothing_is_repeated() -> None:
+    single = jobs([("IBUG", 0.1, "1/3", 0.03, "done"), ("IBUG", 0.2, "1/3", 0.05, "done")])
+    assert means_of_repeats(single).empty
+    assert means_of_repeats(single.drop(columns="dataset.fold")).empty
