@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from facekp.core.crop import Crop
+from facekp.core.geometry import box_prior
 from facekp.core.landmarks import LandmarkScheme, bundled_schemes
 
 DESCRIPTION_KEY = "facekp"
@@ -42,11 +43,10 @@ class NetworkDescription:
         points: indices in the scheme of the K points that the network predicts.
         crop: how a face box becomes the network's input.
         box_source: what the boxes of the training data are: `image`, or a detector's name.
-        box_prior: (4,) a training face's box relative to its points' bounding box, see
+        box_prior: (4,) a training face's box relative to the bounding box of the K points, see
             `geometry.relative_box`.
-        detector_prior: (4,) a training face's box relative to the bounding box of a whole face's
-            points, as detectors' `points_prior` describe it; None: the network's own points are
-            such, so that `box_prior` is it.
+        detector_prior: (4,) the same relative to the points of a whole face, as detectors'
+            `points_prior` describe them; None: the K points are such, so that `box_prior` is it.
         mean_shape: (K, 2) mean of the training faces' points, in normalised coordinates.
         config: the resolved configuration of the training.
         protocol: name of the split protocol; it decides what figures may be compared with.
@@ -160,14 +160,21 @@ class NetworkDescription:
             float(entry["crop"]["box_scale"]),
             bool(entry["crop"]["square"]),
         )
+        scheme = LandmarkScheme.from_dict(entry["scheme"])
+        points = tuple(int(point) for point in entry["points"])
+        mean_shape = np.array(entry["mean_shape"], dtype=float).reshape(-1, 2)
+        prior = np.array(entry["box_prior"], dtype=float)
+        if detector is None and len(points) < scheme.count:
+            # Earlier versions measured `box_prior` with all points of the scheme.
+            detector, prior = prior, _box_prior_of(mean_shape, crop)
         return cls(
-            scheme=LandmarkScheme.from_dict(entry["scheme"]),
-            points=tuple(int(point) for point in entry["points"]),
+            scheme=scheme,
+            points=points,
             crop=crop,
             box_source=str(entry["box_source"]),
-            box_prior=np.array(entry["box_prior"], dtype=float),
+            box_prior=prior,
             detector_prior=None if detector is None else np.array(detector, dtype=float),
-            mean_shape=np.array(entry["mean_shape"], dtype=float).reshape(-1, 2),
+            mean_shape=mean_shape,
             config=dict(entry["config"]),
             protocol=str(entry.get("protocol", "")),
             data_fingerprint=str(entry.get("data_fingerprint", "")),
@@ -175,6 +182,13 @@ class NetworkDescription:
             version=str(entry.get("facekp", "")),
             environment=dict(entry.get("environment", {})),
         )
+
+
+def _box_prior_of(mean_shape: np.ndarray, crop: Crop) -> np.ndarray:
+    """(4,) box prior of a mean shape (K, 2): the box is the crop's centre, over its expansion."""
+    side = np.array(crop.size[::-1], dtype=float)
+    box = np.concatenate([-side, side]) / (2 * crop.box_scale) + np.tile(side / 2, 2)
+    return box_prior([(box, mean_shape * side)])
 
 
 def _check_prior(name: str, prior: np.ndarray) -> None:

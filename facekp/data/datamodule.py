@@ -255,13 +255,17 @@ class FaceDataModule(L.LightningDataModule, ABC):
         mean = np.nanmean if np.isnan(shapes).any() else np.mean
         return torch.tensor(mean(shapes, axis=0)[self.points], dtype=torch.float32)
 
-    def box_prior(self) -> np.ndarray:
-        """(4,) median of the training faces' boxes relative to their points' bounding boxes.
+    def box_prior(self, points: Sequence[int]) -> np.ndarray:
+        """(4,) median of the training faces' boxes relative to the bounding boxes of points.
 
-        The identity if no face has three points apart, so that points say nothing about boxes.
+        The identity if no face has three of them apart, so that they say nothing about boxes.
+
+        Args:
+            points: indices in the scheme.
         """
+        chosen = list(points)
         return box_prior(
-            (record.bbox, record.keypoints)
+            (record.bbox, record.keypoints[chosen])
             for record in self.splits["train"]
             if record.keypoints is not None
         )

@@ -152,14 +152,16 @@ def describe(
         datamodule: the data, set up.
         config: resolved configuration of the training, plain containers: at least `seed`, `model`
             and `dataset`.
-        detector_prior: of points that are not a whole face's, see `measure_detector_prior`.
+        detector_prior: see `measure_detector_prior`; None: from all points of the scheme.
     """
+    if detector_prior is None and datamodule.num_keypoints < datamodule.scheme.count:
+        detector_prior = datamodule.box_prior(range(datamodule.scheme.count))
     return NetworkDescription(
         scheme=datamodule.scheme,
         points=tuple(datamodule.points),
         crop=datamodule.crop,
         box_source=datamodule.box_source,
-        box_prior=datamodule.box_prior(),
+        box_prior=datamodule.box_prior(datamodule.points),
         detector_prior=detector_prior,
         mean_shape=datamodule.mean_shape().numpy().astype(float),
         config=config,

@@ -68,6 +68,17 @@ def test_the_first_format_is_read() -> None:
     assert target == "facekp.data.augmentation.Augmentation"
 
 
+def test_an_earlier_network_of_some_points_gets_the_box_prior_of_those() -> None:
+    # Points that fill the middle half of the box, which is the crop's middle 5/6.
+    low, high = 0.5 - 0.25 / 1.2, 0.5 + 0.25 / 1.2
+    eyes = np.array([[low, low], [high, high], [0.5, 0.5]])
+    entry = describe(points=(0, 1, 2), mean_shape=eyes, crop=Crop((60, 60), 1, 1.2)).to_dict()
+    description = NetworkDescription.from_dict(entry)
+    np.testing.assert_allclose(description.box_prior, [0, 0, 2, 2], atol=1e-9)
+    assert description.detector_prior is not None
+    np.testing.assert_array_equal(description.detector_prior, entry["box_prior"])
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -7,17 +7,20 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.data.imm import IMMDataModule
+from facekp.data.records import annotated_points
+from facekp.inference.tta import box_from_points
 from facekp.models.convnet import ConvNet
 from facekp.training.fit import describe, fit, run_callbacks
 from facekp.training.module import KeypointModule
 from facekp.training.trainer import make_trainer
-from tests.helpers import Run, assert_same_end
+from tests.helpers import Run, assert_same_end, ibug
 
 
 def test_a_lost_loader_process_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +42,20 @@ def test_a_lost_loader_process_is_said(run: Run, monkeypatch: pytest.MonkeyPatch
     folder = run("whole")[1]
     last = folder.parent / "r/checkpoints/last.ckpt"
     assert_same_end(folder, run("r", f"ckpt_path={last}")[1])
+
+
+def test_boxes_of_a_part_of_the_points_are_those_of_the_training(ibug_data: Path) -> None:
+    datamodule = ibug(ibug_data, points=list(range(36, 68)))
+    description = describe(datamodule, {"seed": 0, "model": {}, "dataset": {}})
+    whole = describe(ibug(ibug_data), {"seed": 0, "model": {}, "dataset": {}})
+    assert description.detector_prior is not None
+    np.testing.assert_array_equal(description.detector_prior, whole.box_prior)
+    sides = []
+    for record in datamodule.splits["train"]:
+        points = annotated_points(record)[36:]
+        box = box_from_points(points, description.box_prior, record.bbox)
+        sides.append((box[2] - box[0]) / (record.bbox[2] - record.bbox[0]))
+    assert np.median(sides) == pytest.approx(1, abs=0.05)
 
 
 def test_fit_from_python_without_hydra(
