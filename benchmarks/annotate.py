@@ -85,7 +85,7 @@ def drawn_boxes(predictor: Predictor, folder: Path) -> list[dict[str, object]]:
 
 def order_of_work(predictor: Predictor) -> dict[str, object]:
     """How much larger the errors are where the network is least sure."""
-    settings = [*data_source("part3"), "experiment=part3_medium", "dataset.cache=none"]
+    settings = [*data_source("part3"), "experiment=part3_medium", "dataset.cache=off"]
     dataset = build(compose(*settings).dataset)
     dataset.prepare_data()
     dataset.setup("fit")

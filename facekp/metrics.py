@@ -210,6 +210,10 @@ def metric_names(
     return tuple(m.name for m in metrics if not (lower_is_better and m.higher_is_better))
 
 
+COUNTS = ("images", "images_in_nme")
+"""Numbers of faces in the tables of metrics, see `summarize`."""
+
+
 def format_metric(name: str, value: float) -> str:
     """A metric as it is printed.
 
@@ -219,6 +223,8 @@ def format_metric(name: str, value: float) -> str:
         value: of the metric.
     """
     base = name.rpartition("/")[2]
+    if base in COUNTS:
+        return str(int(value))
     known = [metric for metric in METRICS if base.startswith(metric.key)]
     # The longest: `nme` is the beginning of `nme_max_px`, too.
     best = max(known, key=lambda metric: len(metric.key), default=MeanSquaredError)

@@ -54,6 +54,10 @@ def test_a_metric_is_recognised_by_its_longest_key(monkeypatch: pytest.MonkeyPat
     assert format_metric("nme_jaw", 0.02) == "2.00 %"
 
 
+def test_counts_are_printed_in_full() -> None:
+    assert format_metric("images", 12345.0) == "12345"
+
+
 def test_how_far_other_faces_would_lie_off() -> None:
     nme = [0.01, 0.03, 0.05, 0.03]  # their standard deviation is 0.04 / 6**0.5
     errors = pd.DataFrame({"image": "a", "subset": "b", "mae_px": 1.0, "nme_interocular": nme})

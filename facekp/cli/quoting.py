@@ -32,9 +32,8 @@ _WITH_VALUE = frozenset(
 def quote(value: str) -> str:
     """A text as a quoted string of Hydra's grammar, which gives the text again."""
     # In the grammar backslashes count only before a quote, and at the end.
-    body = value.replace("'", "\\'")
-    if body.endswith("\\"):
-        body += "\\"
+    body = re.sub(r"(\\*)'", r"\1\1\'", value)
+    body = re.sub(r"(\\+)$", r"\1\1", body)
     return "'" + body.replace("${", "\\${") + "'"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,8 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         FacekpError: the file cannot be written, e.g. because the disk is full.
     """
     path = Path(path)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Of fixed length, as the file's name may be as long as names can be.
+    scratch = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.tmp")
     try:
         with scratch.open("wb") as stream:
             yield stream
@@ -39,7 +41,8 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             " intact: free some space, or choose another folder (runs_dir=, output=)"
         ) from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
 
 
 def atomic_write_text(path: str | Path, text: str) -> None:

@@ -55,9 +55,13 @@ class Normalizer:
     second: tuple[int, ...] = ()
 
     def distance(self, keypoints: np.ndarray) -> np.ndarray:
-        """Distance (...) of both ends in points (..., count, 2), in their unit; nan if unknown."""
+        """Distance (...) of both ends in points (..., count, 2), in their unit.
+
+        It is nan if a point is missing, or if the ends coincide, which normalises nothing.
+        """
         first, second = self.ends(keypoints)
-        return np.linalg.norm(first - second, axis=-1)
+        distance = np.linalg.norm(first - second, axis=-1)
+        return np.where(distance > 0, distance, np.nan)
 
     def ends(self, keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both ends (..., 2) of the distance in points (..., count, 2)."""
@@ -65,7 +69,7 @@ class Normalizer:
         return keypoints[..., first, :].mean(axis=-2), keypoints[..., second, :].mean(axis=-2)
 
     def value(self, keypoints: np.ndarray, bbox: np.ndarray, size: Size) -> float:
-        """The normaliser of a face in pixels; nan if one of its points is missing.
+        """The normaliser of a face in pixels; nan if unknown, see `distance`.
 
         Args:
             keypoints: (count, 2) pixels.
@@ -97,7 +101,8 @@ class LandmarkScheme:
 
     Raises:
         ValueError: a name that no file can have, duplicate names, an index out of range, a point
-            in two flip pairs, an unknown closed part, or an unknown normaliser.
+            in two flip pairs, an unknown closed part, an unknown normaliser, or a part (sides
+            joined) with the normaliser's name.
     """
 
     name: str
@@ -119,10 +124,8 @@ class LandmarkScheme:
         if len(set(self.point_names)) != self.count:
             twice = {n for n in self.point_names if self.point_names.count(n) > 1}
             raise ValueError(f"points with the same name: {', '.join(sorted(twice))}")
+        self._check_normalizer()
         ends = self.normalizer.first, self.normalizer.second
-        if all(ends) != any(ends) or (not any(ends) and self.normalizer.name not in NORMALIZERS):
-            choices = f"give two sets of points, or {', '.join(NORMALIZERS)}"
-            raise ValueError(f"normalizer {self.normalizer.name}: {choices}")
         paired = [point for pair in self.flip_pairs or () for point in pair]
         chains = [*self.parts.values(), *self.edges, *ends]
         for point in (*paired, *(point for chain in chains for point in chain)):
@@ -135,6 +138,15 @@ class LandmarkScheme:
             indices[a], indices[b] = b, a
         indices.setflags(write=False)
         object.__setattr__(self, "flip_indices", indices)
+
+    def _check_normalizer(self) -> None:
+        name, ends = self.normalizer.name, (self.normalizer.first, self.normalizer.second)
+        if all(ends) != any(ends) or (not any(ends) and name not in NORMALIZERS):
+            choices = f"give two sets of points, or {', '.join(NORMALIZERS)}"
+            raise ValueError(f"normalizer {name}: {choices}")
+        # Figures of regions are called nme_REGION, beside nme_NORMALIZER.
+        if taken := self.regions.keys() & {name, "visible", "occluded"}:
+            raise ValueError(f"the part or normalizer {min(taken)}: give it another name")
 
     @property
     def count(self) -> int:

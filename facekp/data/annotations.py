@@ -191,8 +191,7 @@ class AnnotationsDataModule(FaceDataModule):
             raise ConfigError(
                 f"dataset.fold={self.fold}: {self.folder} says itself which faces validate"
             )
-        if not splits.get("val"):
-            splits |= self._drawn(splits.get("train", []), "test" not in splits)
+        splits |= self._drawn(splits)
         self.notes += [
             f"LEAK: {shared} of the {total} {what} in {second} are in {first}, too: figures on "
             f"{second} are too good; keep each on one side, e.g. by giving all files as "
@@ -337,8 +336,8 @@ class AnnotationsDataModule(FaceDataModule):
         kept: Splits = {}
         for name, records in splits.items():
             labelled = [record for record in records if record.keypoints is not None]
-            if name == "test" and not labelled:
-                kept["predict"] = records
+            if name == "predict" or (name == "test" and not labelled):
+                kept["predict"] = kept.get("predict", []) + records
                 continue
             kept[name] = labelled
             if len(labelled) < len(records):
@@ -346,17 +345,16 @@ class AnnotationsDataModule(FaceDataModule):
                 self.notes.append(f"{count} faces of {name} have no points and are left out")
         return kept
 
-    def _drawn(self, records: list[FaceRecord], with_test: bool) -> Splits:
-        """`train` and `val`, and `test` if asked for, at random by group."""
+    def _drawn(self, splits: Splits) -> Splits:
+        """`val`, and `test` if asked for, drawn from `train` by group where there are none."""
         drawn: Splits = {}
-        fraction = self.val_fraction
-        if with_test and self.test_fraction:
+        records, fraction = splits.get("train", []), self.val_fraction
+        if self.test_fraction and "test" not in splits:
             records, drawn["test"] = split_by_group(records, self.test_fraction, self.split_seed)
             fraction /= 1 - self.test_fraction
-        drawn["train"], drawn["val"] = draw_validation(
-            records, fraction, self.fold, self.split_seed
-        )
-        return drawn
+        if not splits.get("val"):
+            records, drawn["val"] = draw_validation(records, fraction, self.fold, self.split_seed)
+        return drawn | ({"train": records} if "train" in splits or "val" in drawn else {})
 
     def _empty_split_message(self, split: str) -> str:
         groups = {record.group for records in self.splits.values() for record in records}

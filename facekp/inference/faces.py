@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import numpy as np
@@ -23,12 +23,15 @@ class Face:
         keypoints: (K, 2) `xy` in pixels of the photo.
         score: of the detector; 1 for a box of the caller.
         box_source: what the box is, see `Detector.name`.
+        angle: degrees, clockwise, by which the face was turned back about its box's centre before
+            the network saw it.
     """
 
     bbox: np.ndarray
     keypoints: np.ndarray
     score: float
     box_source: str
+    angle: float = field(default=0.0, kw_only=True)
 
 
 class Faces(list[Face]):
@@ -54,9 +57,9 @@ class Faces(list[Face]):
         return super().__getitem__(index)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row per face: box, score, source of the box, x and y of each point in pixels."""
+        """One row per face: box, angle, score, source of the box, x and y of each point."""
         import pandas as pd  # takes a quarter of a second
 
-        columns = [*BOX_COLUMNS, "score", "box_source", *point_columns(self.point_names)]
-        rows = [[*f.bbox, f.score, f.box_source, *f.keypoints.ravel()] for f in self]
+        columns = [*BOX_COLUMNS, "angle", "score", "box_source", *point_columns(self.point_names)]
+        rows = [[*f.bbox, f.angle, f.score, f.box_source, *f.keypoints.ravel()] for f in self]
         return pd.DataFrame(rows, columns=columns)

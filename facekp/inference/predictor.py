@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,22 @@ from facekp.models.bundled import resolve_network
 
 REDUCED_SIDE = 1280
 """A JPEG is reduced by its decoder down to this longest side, if its faces stay sharp enough."""
+
+
+class _FacesOfPhoto(NamedTuple):
+    """N faces of a photo, in pixels of the photo reduced by `factor`."""
+
+    boxes: np.ndarray
+    """(N, 4)."""
+    scores: np.ndarray
+    angles: list[float]
+    source: str
+    factor: int
+
+    def face(self, at: int, keypoints: np.ndarray) -> Face:
+        """A face in pixels of the whole photo."""
+        box, points = ((xy + 0.5) * self.factor - 0.5 for xy in (self.boxes[at], keypoints))
+        return Face(box, points, float(self.scores[at]), self.source, angle=self.angles[at])
 
 
 class Predictor:
@@ -182,46 +198,34 @@ class Predictor:
             ConfigError: neither photos nor boxes as above.
         """
         several, single = as_photos(photos)
+        known: list[tuple[Any, Any]] | None = None
         if boxes is not None:
             several = list(several)
-            boxes = [boxes] if single else list(boxes)
-            if angles is None:
-                angles = [None] * len(several)
-            else:
-                angles = [angles] if single else list(angles)
-            for name, given in (("boxes", boxes), ("angles", angles)):
-                if len(given) != len(several):
-                    raise ConfigError(f"{name}: {len(given)} entries for {len(several)} photos")
+            known = _boxes_of_photos(boxes, angles, len(several), single)
             self._check_source(box_source)
-        detections: list[Detections] = []
-        sources: list[str] = []
+        elif angles is not None:
+            raise ConfigError("angles are those of boxes: give boxes, too")
+        found: list[_FacesOfPhoto] = []
 
         def oriented() -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
             for number, photo in enumerate(several):
-                known = None if boxes is None else boxes[number]
-                image, found, factor = self._photo(photo, known, bgr)
                 if known is None:
-                    source = self.detector.name
-                    tilts = [tilt_of(found, at) for at in range(len(found.boxes))]
+                    image, faces = self._detected(photo, bgr)
                 else:
-                    source = box_source
-                    tilts = _checked_angles(angles[number], len(found.boxes)).tolist()
-                whole = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
-                detections.append(whole)
-                sources.append(source)
-                scales.append(factor)
-                for box, tilt in zip(found.boxes, tilts, strict=True):
-                    yield image, self.training_box(box, source), tilt
+                    image = as_rgb(photo, bgr=bgr)
+                    faces = _checked_faces(photo, image, *known[number], box_source)
+                found.append(faces)
+                for box, angle in zip(faces.boxes, faces.angles, strict=True):
+                    yield image, self.training_box(box, faces.source), angle
 
-        scales: list[int] = []
         keypoints = iter(self.predict_tilted(oriented()))
-        results = []
-        for found, source, factor in zip(detections, sources, scales, strict=True):
-            faces = (
-                Face(box, (next(keypoints) + 0.5) * factor - 0.5, float(score), source)
-                for box, score in zip(found.boxes, found.scores, strict=True)
+        results = [
+            Faces(
+                (faces.face(at, next(keypoints)) for at in range(len(faces.boxes))),
+                self.point_names,
             )
-            results.append(Faces(faces, self.point_names))
+            for faces in found
+        ]
         return results[0] if single else results
 
     def detect(self, image: np.ndarray) -> Detections:
@@ -232,21 +236,21 @@ class Predictor:
         """
         return (detect_turned if self.turned else detect_tilted)(self.detector, image)
 
-    def _photo(self, photo: Photo, known: Any, bgr: bool) -> tuple[np.ndarray, Detections, int]:
-        """A photo, its faces in it, and the factor by which it is reduced."""
-        if known is not None:
+    def _detected(self, photo: Photo, bgr: bool) -> tuple[np.ndarray, _FacesOfPhoto]:
+        """A photo, perhaps reduced, and the faces that are detected in it."""
+        factor = 1
+        if isinstance(photo, str | Path):
+            image, factor = read_reduced_image(photo, REDUCED_SIDE)
+            found = self.detect(image)
+            if factor > 1 and not all(self._is_sharp(box) for box in found.boxes):
+                found = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
+                image, factor = read_image(photo, upright=True), 1
+        else:
             image = as_rgb(photo, bgr=bgr)
-            checked = _checked_boxes(known, photo, image)
-            return image, Detections(checked, np.ones(len(checked))), 1
-        if not isinstance(photo, str | Path):
-            image = as_rgb(photo, bgr=bgr)
-            return image, self.detect(image), 1
-        image, factor = read_reduced_image(photo, REDUCED_SIDE)
-        found = self.detect(image)
-        if factor > 1 and not all(self._is_sharp(box) for box in found.boxes):
-            found = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
-            image, factor = read_image(photo, upright=True), 1
-        return image, found, factor
+            found = self.detect(image)
+        angles = [tilt_of(found, at) for at in range(len(found.boxes))]
+        faces = _FacesOfPhoto(found.boxes, found.scores, angles, self.detector.name, factor)
+        return image, faces
 
     def _is_sharp(self, box: np.ndarray) -> bool:
         """Whether a detected face fills the network's input without being enlarged."""
@@ -254,9 +258,10 @@ class Predictor:
         return bool(abs(np.linalg.det(matrix[:, :2])) <= 1)
 
     def _check_source(self, box_source: str) -> None:
-        known = {self.detector.name, self.description.box_source, *POINTS_PRIORS}
-        if box_source not in known:
-            names = ", ".join(sorted(known))
+        known = {self.description.box_source, *POINTS_PRIORS}
+        # The detector, which may not be installed, is only made if its name can matter.
+        if box_source not in known and box_source != self.detector.name:
+            names = ", ".join(sorted(known | {self.detector.name}))
             raise ConfigError(f"box_source={box_source}: choose one of {names}")
 
     def training_box(self, box: np.ndarray, box_source: str) -> np.ndarray:
@@ -342,14 +347,27 @@ class Predictor:
         return points
 
 
-def _checked_angles(angles: Any, count: int) -> np.ndarray:
-    """Degrees (count,) by which faces are tilted; 0 if none are given."""
-    if angles is None:
-        return np.zeros(count)
-    found = np.atleast_1d(np.asarray(angles, dtype=float))
-    if found.shape != (count,) or not np.isfinite(found).all():
+def _boxes_of_photos(boxes: Any, angles: Any, count: int, single: bool) -> list[tuple[Any, Any]]:
+    """(boxes, angles) of each of `count` photos; without angles they are None."""
+    by_photo = []
+    for name, entries in (("boxes", boxes), ("angles", angles)):
+        listed = [entries] if single else [None] * count if entries is None else list(entries)
+        if len(listed) != count:
+            raise ConfigError(f"{name}: {len(listed)} entries for {count} photos")
+        by_photo.append(listed)
+    return list(zip(*by_photo, strict=True))
+
+
+def _checked_faces(
+    photo: Photo, image: np.ndarray, boxes: Any, angles: Any, source: str
+) -> _FacesOfPhoto:
+    """The faces in boxes that a caller gives."""
+    checked = _checked_boxes(boxes, photo, image)
+    count = len(checked)
+    degrees = np.zeros(count) if angles is None else np.atleast_1d(np.asarray(angles, dtype=float))
+    if degrees.shape != (count,) or not np.isfinite(degrees).all():
         raise ConfigError(f"angles: give {count} numbers, one for each box")
-    return found
+    return _FacesOfPhoto(checked, np.ones(count), degrees.tolist(), source, 1)
 
 
 def _checked_boxes(boxes: Any, photo: Photo, image: np.ndarray) -> np.ndarray:

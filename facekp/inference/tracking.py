@@ -164,7 +164,9 @@ class FaceTracker:
         faces = self.predictor(image)
         return Faces(
             (
-                TrackedFace(f.bbox, f.keypoints, f.score, f.box_source, number, f.keypoints)
+                TrackedFace(
+                    f.bbox, f.keypoints, f.score, f.box_source, number, f.keypoints, angle=f.angle
+                )
                 for number, f in enumerate(faces)
             ),
             self.predictor.point_names,
@@ -326,13 +328,17 @@ class FaceTracker:
         if track.smooth is not None:
             points = track.smooth(points, seconds, self._eye_distance(track))
         source = self.predictor.description.box_source
-        return TrackedFace(track.box, points, track.score, source, track.number, track.points)
+        return TrackedFace(
+            track.box, points, track.score, source, track.number, track.points, angle=track.angle
+        )
 
     def _eye_distance(self, track: _Track) -> float:
         """Distance between the eyes in pixels, of a face without eyes a likely one."""
         ends = self.predictor.scheme.normalizer
         if ends.first and self.predictor.description.covers_scheme:
-            return float(ends.distance(track.points))
+            distance = float(ends.distance(track.points))
+            if np.isfinite(distance):
+                return distance
         return EYES * float((track.box[2:] - track.box[:2]).mean())
 
 

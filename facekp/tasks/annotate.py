@@ -125,8 +125,10 @@ def open_session(
     if points is not None:
         start = Path(points)
         if start.exists() or start.suffix.lower() != ".csv":
-            prior = predictor.description.box_prior if fits else None
-            starts = StartingPoints(start, scheme, prior)
+            description = predictor.description
+            prior = description.box_prior if fits else None
+            same = box_source == description.box_source
+            starts = StartingPoints(start, scheme, prior, predictor.training_box if same else None)
         elif not start.absolute().parent.is_dir():
             raise ConfigError(f"points={points}: there is neither such a file nor its folder")
         else:

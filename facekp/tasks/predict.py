@@ -27,7 +27,8 @@ from facekp.tasks.known_faces import read_annotations
 from facekp.tasks.predict_video import predict_video
 from facekp.visualization.overlay import draw_faces, save_image
 
-COLUMNS = ["file", "frame", "time", "face", *BOX_COLUMNS, "score", "box_source", "picture"]
+COLUMNS = ["file", "frame", "time", "face", *BOX_COLUMNS, "angle", "score", "box_source",
+           "picture"]  # fmt: skip
 PICTURES = ("auto", "jpg", "png", "none")
 QUALITY = 95
 """Of JPEG pictures."""
@@ -83,14 +84,15 @@ def predict(
     """Predict the points of all faces in photos or videos.
 
     Writes `predictions.csv` (one row per face: file, frame, time in seconds, number of the face,
-    box, score, source of the box, name of the picture, x and y of each point in pixels of the
-    photo, and of videos also the points before smoothing), and for each input a picture or video
-    with the points; with `format` also the faces of all photos as annotations.
+    box, angle, score, source of the box, name of the picture, x and y of each point in pixels of
+    the photo, and of videos also the points before smoothing), and for each input a picture or
+    video with the points; with `format` also the faces of all photos as annotations.
 
     Args:
         predictor: of the network.
         input: photo, folder, glob, or video, or a list of these.
-        boxes: dlib XML or CSV with face boxes in place of the detector's, see `read_annotations`.
+        boxes: dlib XML, CSV or COCO with face boxes in place of the detector's, see
+            `read_annotations`.
         output: folder of the files.
         format: of annotations, `coco`, `csv`, `dlib` or `pts`; None: none are written.
         options: see `Options`.
@@ -160,7 +162,7 @@ class _Image:
             raw = face.keypoints
             if isinstance(face, TrackedFace):
                 number, raw = face.number, face.raw_keypoints
-            numbers = [*face.bbox, face.score]
+            numbers = [*face.bbox, face.angle, face.score]
             box = [f"{value:.3f}" for value in numbers]
             points = [*face.keypoints.ravel(), *(raw.ravel() if with_raw else ())]
             start = [self.file, self.frame, time, number, *box, face.box_source, self.picture]
@@ -228,7 +230,8 @@ class _Prediction:
         name = ""
         if suffix:
             name = self._free_name(file, suffix)
-            picture = draw_faces(photo, faces, self.predictor.scheme)
+            predictor = self.predictor
+            picture = draw_faces(photo, faces, predictor.scheme.subset(predictor.points))
             save_image(self.folder / name, picture, QUALITY)
         return _Image(file, faces, name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,20 +42,29 @@ class StartingPoints:
         path: `corrected.csv`, `predictions.csv`, or annotations of any format.
         scheme: of the points.
         box_prior: (4,) a face's box relative to its points' bounding box; None: with a margin.
+        training_box: converts a box of some source, see `Predictor.training_box`; None: boxes are
+            taken as they are.
 
     Raises:
         DataError: it cannot be read, or has other points.
     """
 
-    def __init__(self, path: Path, scheme: LandmarkScheme, box_prior: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        scheme: LandmarkScheme,
+        box_prior: np.ndarray | None,
+        training_box: Callable[[np.ndarray, str], np.ndarray] | None,
+    ) -> None:
         self.path, self._scheme, self._prior = path, scheme, box_prior
+        self._training_box = training_box
         self._stored = False
         self._index: PathIndex[CorrectedPhoto] = PathIndex()
         for photo in self._photos():
             self._index.add_file(photo.file).append(photo)
 
     def others(self) -> list[CorrectedPhoto]:
-        """Photos of the file that nobody looked up."""
+        """Photos of the file that were not looked up."""
         return self._index.unused_items()
 
     def find(self, file: Path) -> CorrectedPhoto | None:
@@ -80,7 +89,10 @@ class StartingPoints:
             return
         if _has_boxes(self.path):
             for row in read_predictions_csv(self.path, self._scheme.point_names):
-                faces = () if row.bbox is None else (CorrectedFace(row.bbox, row.keypoints),)
+                box = row.bbox
+                if box is not None and self._training_box is not None and row.box_source:
+                    box = self._training_box(box, row.box_source)
+                faces = () if box is None else (CorrectedFace(box, row.keypoints, row.angle),)
                 yield CorrectedPhoto(row.file, faces)
             return
         content, annotation_format = read_annotation_file(self.path, ReadOptions())

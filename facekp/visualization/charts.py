@@ -111,7 +111,7 @@ def error_curves(
         normalizer: of the NME, for the labels.
     """
     errors = {name: values[np.isfinite(values)] for name, values in errors.items()}
-    end = max(threshold, *(float(np.quantile(v, 0.98)) for v in errors.values() if len(v)))
+    end = max([threshold, *(float(np.quantile(v, 0.98)) for v in errors.values() if len(v))])
     grid = np.linspace(0, end, 201)
     shares = {
         name: np.sort(values).searchsorted(grid, side="right") / max(1, len(values))
@@ -160,9 +160,11 @@ def errors_by_point(
     for chain in scheme.skeleton:
         line = mean_shape[[at[point] for point in chain if point in at]]
         axes.plot(*line.T, color=BASELINE, lw=1, zorder=1)
-    error = 100 * np.nanmean(np.linalg.norm(offsets, axis=-1), axis=0)
-    x, y = mean_shape.T
-    size = 12 + 160 * error / error.max()
+    distances = np.linalg.norm(offsets, axis=-1)
+    known = np.isfinite(distances).any(axis=0)  # a point may be missing on all faces
+    error = 100 * np.nanmean(distances[:, known], axis=0)
+    x, y = mean_shape[known].T
+    size = 12 + 160 * error / max(error.max(initial=0), 1e-9)
     drawn = axes.scatter(x, y, c=error, s=size, cmap="viridis_r", zorder=2)
     figure.colorbar(drawn, ax=axes, label=f"mean error, % of {unit}", shrink=0.8)
     axes.axis("off")

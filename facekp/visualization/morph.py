@@ -31,8 +31,8 @@ EYE_HEIGHT = 0.42
 """Vertical position of the eyes between the frame's top and bottom."""
 BORDER = 4
 """Fixed points on each side of the frame."""
-MAX_TRIANGLES = 256
-"""Triangle numbers are single bytes, as `cv2.LUT` needs them."""
+LUT_SIZE = 256
+"""Triangles up to which their numbers are single bytes, as `cv2.LUT` needs them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,9 +196,10 @@ class Mesh:
         self._x, self._y = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
 
     def labels(self, shape: np.ndarray) -> np.ndarray:
-        """Number of the triangle at each pixel, (height, width) uint8, for points (K, 2)."""
+        """Number of the triangle at each pixel, (height, width), for points (K, 2)."""
         corners = self._vertices(shape)[self.triangles]
-        labels = np.zeros(self.size, np.uint8)
+        few = len(corners) <= LUT_SIZE
+        labels = np.zeros(self.size, np.uint8 if few else np.int32)
         bits = 8
         for number, corner in enumerate(np.round(corners * 2**bits).astype(np.int32)):
             cv2.fillConvexPoly(labels, corner, number, shift=bits)
@@ -219,7 +220,7 @@ class Mesh:
         corners = self._vertices(shape)[self.triangles]
         corners = np.concatenate([corners, np.ones((*corners.shape[:2], 1))], axis=2)
         # Per triangle (3, 2): from (x, y, 1) of the frame to a pixel of the photo.
-        table = np.zeros((MAX_TRIANGLES, 3, 2), np.float32)
+        table = np.zeros((max(LUT_SIZE, len(corners)), 3, 2), np.float32)
         table[: len(corners)] = np.linalg.solve(corners, source)
         x, y = (self._source_coordinate(labels, table[..., axis]) for axis in (0, 1))
         return cv2.remap(photo.image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -227,7 +228,10 @@ class Mesh:
     def _source_coordinate(self, labels: np.ndarray, table: np.ndarray) -> np.ndarray:
         """One coordinate in the photo of each pixel, (height, width)."""
         # A few passes of OpenCV; indexing in numpy takes several times as long.
-        along, down, offset = (cv2.LUT(labels, column) for column in table.T)
+        by_lut = len(table) == LUT_SIZE
+        along, down, offset = (
+            cv2.LUT(labels, column) if by_lut else column[labels] for column in table.T
+        )
         along, down = cv2.multiply(along, self._x), cv2.multiply(down, self._y)
         return cv2.add(cv2.add(along, down), offset)
 

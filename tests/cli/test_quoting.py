@@ -16,6 +16,7 @@ NAMES = [
     "my faces (1).csv", "a=b.csv", "it's.csv", 'say "hi".csv', "a{b}.csv", "50%.csv", "a:b.csv", "#1.csv",
     "back\\slash.csv", "ends\\", "é ü.csv", "a, b.csv", "[x].csv", "plain.csv", "null.csv", "~/x.csv",
     "père.jpg", "照片.jpg", "a=b,c.jpg", "$x{1}[2].jpg", "'quoted'.jpg",
+    "a\\'b.csv", "a\\\\'b c.csv", "two\\\\",
 ]  # fmt: skip
 
 

@@ -25,3 +25,11 @@ def test_files_are_whole_or_as_before(tmp_path: Path, monkeypatch: pytest.Monkey
             atomic_write_text(path, "second")
     assert path.read_text() == "first"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_name_of_the_greatest_length_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 255)
+    atomic_write_text(path, "all")
+    assert path.read_text() == "all"
+    with pytest.raises(FacekpError, match="cannot be written"):
+        atomic_write_text(tmp_path / "missing" / "a.txt", "nothing")

@@ -103,6 +103,17 @@ def test_normalizers_by_hand() -> None:
     assert np.isnan(Normalizer("pupils", (0,), (1, 2)).value(face, box, (10, 40)))
 
 
+def test_ends_that_coincide_normalise_nothing() -> None:
+    eyes = Normalizer("eye_distance", (0,), (1,))
+    assert np.isnan(eyes.value(np.ones((2, 2)), np.array([0, 0, 9, 9.0]), (10, 10)))
+
+
+def test_a_part_and_the_normalizer_of_one_name_are_refused() -> None:
+    parts = {"left_eye": (0,), "right_eye": (1,)}  # together: eyes
+    with pytest.raises(ValueError, match="the part or normalizer eyes: give it another name"):
+        LandmarkScheme("x", ("a", "b"), parts, normalizer=Normalizer("eyes", (0,), (1,)))
+
+
 def test_names_that_no_file_can_have_are_refused() -> None:
     with pytest.raises(ValueError, match="use letters, digits"):
         LandmarkScheme("../x", ("a",))

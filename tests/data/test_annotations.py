@@ -118,6 +118,23 @@ def test_boxes(tmp_path: Path, row: str, box: str | None, expected: list, source
     np.testing.assert_allclose(records(module)[0].bbox, expected)
 
 
+def test_a_test_fraction_beside_a_validation_file(tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text(f"{HEAD}\nv.jpg,60,30,30,30,45,60")
+    image(tmp_path / "v.jpg")
+    splits = own(tmp_path, val=str(tmp_path / "v.csv"), test_fraction=0.3).splits
+    assert {name: len(found) for name, found in splits.items()} == {
+        "train": 7,
+        "val": 1,
+        "test": 3,
+    }
+
+
+def test_faces_to_predict_are_kept_without_points(tmp_path: Path) -> None:
+    rows = [f"{at}.jpg,60,30,30,30,45,60,train" for at in range(4)]
+    text = "\n".join([f"{HEAD},split", *rows, "p.jpg,,,,,,,predict"])
+    assert [record.name for record in own(tmp_path, text).splits["predict"]] == ["p.jpg"]
+
+
 def test_a_box_that_is_forced_and_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"faces.csv:2: p0_0.jpg: the entry has no box"):
         own(tmp_path, box="annotation")

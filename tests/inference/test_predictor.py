@@ -127,3 +127,29 @@ def test_boxes_of_several_faces_with_and_without_angles() -> None:
             assert not np.array_equal(one.keypoints, three.keypoints)
     with pytest.raises(ConfigError, match="angles"):
         predictor(photo, found.bbox, found.box_source, angles=[1, 2])
+    with pytest.raises(ConfigError, match="angles are those of boxes"):
+        predictor(photo, angles=[1])
+
+
+def test_given_boxes_need_no_detector(checkpoints: dict[str, Path]) -> None:
+    def unavailable() -> Detector:
+        raise ConfigError("dlib is not installed")
+
+    predictor = Predictor.load(checkpoints["ibug"], unavailable)
+    photo, box = np.zeros((90, 90, 3), np.uint8), [[10.0, 10, 80, 80]]
+    assert len(predictor(photo, box, "yunet")) == 1
+    assert len(predictor(photo, box)) == 1
+    with pytest.raises(ConfigError, match="dlib is not installed"):
+        predictor(photo, box, "mine")
+
+
+def test_predictions_can_be_repeated_for_a_tilted_face() -> None:
+    predictor = Predictor.load()
+    with Image.open(ROOT / "docs/astronaut.webp") as photo:
+        tilted = np.asarray(photo.convert("RGB").resize((1024, 1024)).rotate(40))
+    (found,) = predictor(tilted)
+    assert abs(found.angle) > 20
+    table = predictor(tilted).to_dataframe()
+    assert table["angle"][0] == found.angle
+    (again,) = predictor(tilted, found.bbox[None], found.box_source, angles=[found.angle])
+    np.testing.assert_allclose(again.keypoints, found.keypoints, atol=1e-4)

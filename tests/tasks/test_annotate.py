@@ -116,6 +116,10 @@ def test_predictions_are_where_the_work_starts_and_stay_as_they_are(
     assert session.path == tmp_path / "out/corrected.csv"
     (face,) = session.open(0).faces or ()
     assert face.keypoints[30, 0] == 77.125
+    # The detector's box as in the network's training, as for a face that is detected on the page.
+    box = table.loc[0, ["left", "top", "right", "bottom"]].to_numpy(float)
+    expected = predictor.training_box(box, table.loc[0, "box_source"])
+    np.testing.assert_allclose(face.bbox, expected, atol=0.01)
     assert not face.moved  # the network's, so a fit may move them
     accept(session, 0)
     assert start.read_bytes() == before

@@ -232,7 +232,8 @@ def test_a_large_photo_is_read_reduced_where_nothing_is_drawn(tmp_path: Path) ->
 def test_faces_as_a_table() -> None:
     faces = Predictor.load()(draw_ibug_face(1, 0)[0])
     table = faces.to_dataframe()
-    assert list(table.columns[:8]) == [*BOX_COLUMNS, "score", "box_source", "x0", "y0"]
+    expected = [*BOX_COLUMNS, "angle", "score", "box_source", "x0", "y0"]
+    assert list(table.columns[:9]) == expected
     np.testing.assert_array_equal(table.loc[0, ["x67", "y67"]], faces[0].keypoints[67])
     assert Predictor.load()(np.zeros((50, 50, 3), np.uint8)).to_dataframe().empty
 

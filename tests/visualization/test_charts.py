@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from facekp.core.landmarks import LandmarkScheme
 from facekp.visualization import charts
 
 
@@ -12,3 +13,16 @@ def test_error_curve_is_the_share_of_faces() -> None:
     at = curve.set_index("nme_interocular")["network"]
     assert at[at.index <= 0.0199].iloc[-1] == 0.25
     assert at.iloc[-1] in (0.75, 1.0)
+
+
+def test_a_point_that_no_face_has_and_faces_without_a_normaliser() -> None:
+    scheme = LandmarkScheme("x", ("a", "b", "c"))
+    shape = np.array([[0.2, 0.2], [0.8, 0.2], [0.5, 0.8]])
+    offsets = np.full((4, 3, 2), 0.1)
+    offsets[:, 1] = np.nan
+    figure = charts.errors_by_point(shape, offsets, [0, 1, 2], scheme)
+    drawn = figure.axes[0].collections[0]
+    np.testing.assert_allclose(drawn.get_offsets(), shape[[0, 2]])
+    assert np.isfinite(drawn.get_sizes()).all()
+    _, curve = charts.error_curves({"network": np.full(4, np.nan)}, 0.08)
+    assert (curve["network"] == 0).all()

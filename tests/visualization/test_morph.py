@@ -49,6 +49,15 @@ def test_a_face_that_becomes_itself_does_not_change(share: float) -> None:
     assert np.abs(frame.astype(int) - board.image).max() <= 1
 
 
+def test_a_morph_of_many_points() -> None:
+    rows, columns = np.mgrid[20:140:12j, 30:170:14j]
+    shape = np.stack([columns, rows], axis=-1).reshape(-1, 2)
+    shape += np.random.default_rng(0).uniform(-3, 3, shape.shape)
+    assert len(Mesh(shape, shape, SIZE).triangles) > 256
+    board = on_frame(checkerboard(), shape)
+    assert np.abs(Morph(board, board, SIZE).frame(0.5).astype(int) - board.image).max() <= 1
+
+
 def test_halfway_is_the_same_from_both_ends() -> None:
     rng = np.random.default_rng(0)
     first, second = (

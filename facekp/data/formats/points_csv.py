@@ -128,9 +128,13 @@ class _Reader:
             if not self.columns.has_header:
                 self._row(first, 1)
             for row in rows:
-                if any(row) and not row[0].startswith("#"):
+                if any(row) and not (row[0].startswith("#") and self._is_note(row)):
                     self._row(row, rows.line_num)
         return self._file()
+
+    def _is_note(self, row: list[str]) -> bool:
+        """Whether a row that begins with `#` is a comment, and not a face of such an image."""
+        return len(row) != len(self.columns.headings) or not any(row[1:])
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

@@ -266,6 +266,10 @@ def faces_section(predictions: SplitPredictions, gallery: Gallery) -> Section:
         return caption(picture, f"{name[-22:]}  {100 * nme[index]:.1f} %")
 
     order = np.argsort(nme)[: np.isfinite(nme).sum()]
+    if not len(order):
+        return Section(
+            "Faces", "No validation face has an NME: a point of its normaliser lacks.", []
+        )
     shuffled = np.random.default_rng(0).permutation(len(order))
     parts = []
     for name, chosen, text in (

@@ -49,7 +49,9 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         job = record.parent.parent
         config = yaml.safe_load((record.parent / "config.yaml").read_text(encoding="utf-8"))
         overrides = yaml.safe_load(record.read_text(encoding="utf-8"))
-        settings.append(dict(override.lstrip("+~").split("=", 1) for override in overrides))
+        # An override without a value, `~callbacks.pictures`, has an empty one.
+        parts = (override.lstrip("+~").partition("=") for override in overrides)
+        settings.append({key: value for key, _, value in parts})
         row = {
             "job": os.path.relpath(job, folder),
             "data": _data_name(config["dataset"], data),

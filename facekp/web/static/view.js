@@ -21,13 +21,14 @@ export class View {
   /** Shows a photo of a size. */
   show(number, width, height) {
     Object.assign(this, { number, width, height });
-    this.detail.removeAttribute("href");
+    this.clear();
     place(this.base, `photos/${number}/view`, 0, 0, width, height);
     this.fit();
   }
 
   clear() {
     for (const image of [this.base, this.detail]) image.removeAttribute("href");
+    this.wanted = null;
   }
 
   /** Screen pixels of the stage. */
@@ -106,6 +107,7 @@ export class View {
   /** Loads the visible part if the whole photo was reduced more than the zoom allows. */
   sharpen() {
     const reduced = 2048 / Math.max(this.width, this.height);
+    this.wanted = null; // what is still loading is of another part
     if (this.number === undefined || reduced >= 1 || this.scale * devicePixelRatio <= reduced * 1.1) {
       this.detail.removeAttribute("href");
       return;

@@ -191,6 +191,11 @@ def test_comments_and_excels_separator_before_the_header(tmp_path: Path) -> None
     assert points_of(content).tolist() == [[[1.5, 2]]]
 
 
+def test_a_file_name_with_a_hash_is_no_comment(tmp_path: Path) -> None:
+    content = read(write(tmp_path, "file,a_x,a_y\n#d.png,1.5,2\n# a note\n# another,,\n"))
+    assert [face.image for face in content.faces] == ["#d.png"]
+
+
 def test_names_with_numbers_are_kept(tmp_path: Path) -> None:
     content = read(write(tmp_path, "file,p3_x,p3_y,p1_x,p1_y,x_ray\nb.jpg,1,2,3,4,yes"))
     assert content.names == ["p1", "p3"]
