@@ -89,14 +89,14 @@ class Checker:
 
     def settings(self, experiment: str, drawn: bool = False) -> list[str]:
         """Overrides of a quick training; later ones take precedence."""
-        kind = "ibug" if experiment.startswith("part3") else "imm"
+        source = "ibug" if experiment.startswith("part3") else "imm"
         settings = [f"experiment={experiment}", "trainer.max_epochs=2"]
         if self.short or drawn:
-            settings.append(f"dataset=synthetic_{kind}")
+            settings.append(f"dataset=synthetic_{source}")
         else:
             settings += data_source(experiment)
         if self.short:
-            settings += ["dataset.count=24"] if kind == "ibug" else FEW_PEOPLE
+            settings += ["dataset.count=24"] if source == "ibug" else FEW_PEOPLE
         if experiment == "part3":  # the whole batch is a step of its own, on the device
             settings += ["dataset.batch_size=16", "+trainer.limit_train_batches=8"]
             settings += ["model.input_size=[64,64]"] if self.short else []

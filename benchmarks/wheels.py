@@ -33,9 +33,9 @@ GLIBC = (17, 24, 27, 28, 31, 34)
 
 def needed(extras: Iterable[str], has: Iterable[str]) -> list[str]:
     """Names of what facekp with `extras` needs beyond the packages `has` and their own needs."""
-    there = _with_needs(Requirement(name) for name in has)
+    present = _with_needs(Requirement(name) for name in has)
     wanted = _with_needs([Requirement(f"facekp[{','.join(extras)}]")])
-    return sorted(wanted - there - {"facekp"})
+    return sorted(wanted - present - {"facekp"})
 
 
 def _with_needs(requirements: Iterable[Requirement]) -> set[str]:
@@ -85,9 +85,9 @@ def _pip(command: str, names: Iterable[str], folder: Path, *options: str) -> Non
 def main() -> None:
     """Print or download."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--has", nargs="+", default=HAS, help="packages that are there")
+    parser.add_argument("--has", nargs="+", default=HAS, help="packages that the machine has")
     parser.add_argument("--extras", nargs="+", default=["sweep"], help="of facekp")
-    parser.add_argument("--python", default="3.12", help="version there")
+    parser.add_argument("--python", default="3.12", help="its version")
     parser.add_argument("--into", type=Path, help="folder of the wheels")
     arguments = parser.parse_args()
     names = needed(arguments.extras, arguments.has)
@@ -96,10 +96,10 @@ def main() -> None:
         return
     platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in GLIBC]
     platforms += ["--platform=manylinux2014_x86_64", "--platform=manylinux1_x86_64"]
-    there = [f"--python-version={arguments.python}", "--implementation=cp", *platforms]
+    target = [f"--python-version={arguments.python}", "--implementation=cp", *platforms]
     built = [name for name in names if name in SOURCE_ONLY]
     _pip("wheel", built, arguments.into)
-    _pip("download", set(names).difference(built), arguments.into, "--only-binary=:all:", *there)
+    _pip("download", set(names).difference(built), arguments.into, "--only-binary=:all:", *target)
     sizes = [path.stat().st_size for path in arguments.into.glob("*.whl")]
     print(f"{len(sizes)} wheels, {sum(sizes) / 2**20:.0f} MiB in {arguments.into}")
 

@@ -226,7 +226,7 @@ def format_metric(name: str, value: float) -> str:
     if base in COUNTS:
         return str(int(value))
     known = [metric for metric in METRICS if base.startswith(metric.key)]
-    # The longest: `nme` is the beginning of `nme_max_px`, too.
+    # The longest, as a key may be the beginning of another.
     best = max(known, key=lambda metric: len(metric.key), default=MeanSquaredError)
     return best.format(value)
 

@@ -19,7 +19,7 @@ from facekp.core.run_folder import LAST, REPORT
 EXIT_CODE = 130
 """Of a program that Ctrl-C ended, as shells expect."""
 
-AGAIN = 5.0
+REPEAT_AFTER = 5.0
 """Seconds after which an interrupt that had no effect is repeated."""
 
 
@@ -76,7 +76,7 @@ def _repeated_interrupts() -> Iterator[None]:
     timers: list[threading.Timer] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        timer = threading.Timer(AGAIN, _thread.interrupt_main)
+        timer = threading.Timer(REPEAT_AFTER, _thread.interrupt_main)
         timer.daemon = True
         timer.start()
         timers.append(timer)

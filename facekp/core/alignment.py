@@ -6,7 +6,7 @@ import numpy as np
 
 from facekp.core.geometry import invert_affine, transform_points
 
-MOST = 1000
+MAX_SHAPES = 1000
 """Shapes of which `complete_shapes` takes the mean."""
 
 
@@ -57,7 +57,7 @@ def complete_shapes(shapes: np.ndarray) -> np.ndarray:
     lacking = enough[~present[enough].all(axis=1)]
     if not len(lacking) or not present[enough].any(axis=0).all():
         return shapes
-    mean = mean_shape(shapes[enough[:: max(1, len(enough) // MOST)]])
+    mean = mean_shape(shapes[enough[:: max(1, len(enough) // MAX_SHAPES)]])
     _, transforms = procrustes_align(shapes[lacking], mean)
     if np.isnan(mean).any() or (np.abs(np.linalg.det(transforms[:, :, :2])) < 1e-12).any():
         return shapes  # points that coincide

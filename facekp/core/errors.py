@@ -13,6 +13,10 @@ class ConfigError(FacekpError):
     """A setting that cannot work; the message names the setting and the remedy."""
 
 
+class ConflictError(FacekpError):
+    """A change that was made to an older state of a photo, e.g. in another tab of the browser."""
+
+
 class DataError(FacekpError):
     """A problem with a data file.
 

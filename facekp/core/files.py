@@ -13,6 +13,11 @@ from typing import IO
 
 from facekp.core.errors import DataError, FacekpError
 
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm",
+    ".pgm", ".heic", ".heif", ".avif", ".jp2",
+)  # fmt: skip
+"""By which the files in a folder are recognised as images."""
 MAX_TEXT = 1_000_000
 """Bytes of a text file with the points of one face."""
 

@@ -42,6 +42,19 @@ def bounding_box(keypoints: np.ndarray) -> np.ndarray:
     return np.concatenate([np.nanmin(keypoints, axis=0), np.nanmax(keypoints, axis=0)])
 
 
+POINTS_MARGIN = 0.1
+"""Around the points of a face without a box, in longer sides of their bounding box."""
+
+
+def box_of_points(keypoints: np.ndarray) -> np.ndarray | None:
+    """Box (4,) of points (K, 2) with a margin; None if they are not apart. Ignores missing ones."""
+    if not np.isfinite(keypoints).all(axis=1).any():
+        return None
+    extent = bounding_box(keypoints)
+    margin = POINTS_MARGIN * (extent[2:] - extent[:2]).max()
+    return extent + margin * np.array([-1, -1, 1, 1]) if margin > 0 else None
+
+
 def expand_box(box: np.ndarray, scale: float = 1.0, square: bool = False) -> np.ndarray:
     """Scale a box (4,) about its centre; `square` first extends its shorter side to the longer."""
     centre, side = (box[:2] + box[2:]) / 2, box[2:] - box[:2]

@@ -25,7 +25,7 @@ STARTED = ".hydra"
 EARLIER = "earlier.json"
 """Of a search's sweep: folders of the sweeps with its earlier trials, relative to its own."""
 RESUMED = ".hydra/resumed"
-"""The same of a resumed run, until its settings have been accepted."""
+"""As `STARTED`, of a resumed run until its settings have been accepted."""
 
 
 _created: dict[Path, list[Path]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from facekp.core.alignment import complete_shapes
 from facekp.core.errors import ConfigError, DataError, skip_or_raise
 from facekp.core.files import exists
-from facekp.core.geometry import bounding_box, image_box
+from facekp.core.geometry import box_of_points, image_box
 from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme, find_scheme
 from facekp.data.annotation_scheme import columns_of, scheme_of
@@ -20,7 +20,7 @@ from facekp.data.datamodule import FaceDataModule
 from facekp.data.formats.base import AnnotationFile, FaceEntry, ReadOptions
 from facekp.data.formats.recognition import read_annotation_file
 from facekp.data.image_files import ImageFinder
-from facekp.data.records import FaceRecord, Splits
+from facekp.data.records import SPLIT_VERBS, FaceRecord, Splits
 from facekp.data.splits import (
     draw_validation,
     parse_fold,
@@ -30,8 +30,6 @@ from facekp.data.splits import (
 
 BOXES = ("annotation", "points", "image")
 """Where a face's box can come from, see `AnnotationsDataModule`."""
-MARGIN = 0.1
-"""Around the points where they are the box, in longer sides of their bounding box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,10 +310,9 @@ class AnnotationsDataModule(FaceDataModule):
             raise entry.error(f"{entry.image}: the entry has no box", remedy)
         enough = np.isfinite(entry.keypoints).all(axis=1).sum() >= 3
         if self.box != "image" and enough:
-            extent = bounding_box(outline)
-            margin = MARGIN * (extent[2:] - extent[:2]).max()
-            if margin > 0:
-                return extent + margin * np.array([-1, -1, 1, 1]), "points"
+            box = box_of_points(outline)
+            if box is not None:
+                return box, "points"
         if self.box == "points":
             remedy = "remove the entry, or choose dataset.box=image"
             raise entry.error(f"{entry.image}: fewer than three points apart", remedy)
@@ -375,8 +372,7 @@ class AnnotationsDataModule(FaceDataModule):
 
     def summary(self) -> str:
         """What was read: files, faces per split, points, missing labels, boxes."""
-        verbs = {"train": "train", "val": "validate", "test": "test", "predict": "to predict"}
-        counts = ", ".join(f"{len(r)} faces {verbs[name]}" for name, r in self.splits.items())
+        counts = ", ".join(f"{len(r)} faces {SPLIT_VERBS[name]}" for name, r in self.splits.items())
         files = ", ".join(name for names in self.files.values() for name in names)
         points = [r.keypoints for rs in self.splits.values() for r in rs if r.keypoints is not None]
         missing = sum(int(np.isnan(face[:, 0]).sum()) for face in points)

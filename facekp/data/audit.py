@@ -301,7 +301,7 @@ class _AlignedFaces:
     def _tile(self, index: int) -> np.ndarray:
         """A face's fine structure, aligned to the mean shape, as a vector of length 1."""
         image = self.records[index].load(channels=1)
-        tile = cv2.warpAffine(image, self.transforms[index], (TILE, TILE), flags=cv2.INTER_AREA)
+        tile = cv2.warpAffine(image, self.transforms[index], (TILE, TILE))
         fine = cv2.GaussianBlur(tile.astype(np.float32), (0, 0), 1)
         fine = cv2.subtract(fine, cv2.GaussianBlur(fine, (0, 0), 8))
         vector = (fine - fine.mean()).ravel()

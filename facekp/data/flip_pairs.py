@@ -55,9 +55,9 @@ def contradicted_pairs(mean: np.ndarray, scheme: LandmarkScheme) -> list[str]:
     distance = np.linalg.norm(mirrored[:, None] - centred[None], axis=-1) / size
     found = []
     for point in range(scheme.count):
-        own, partner = distance[point, point], int(partners[point])
+        to_itself, partner = distance[point, point], int(partners[point])
         nearest = int(distance[point].argmin())
-        if own > TOLERANCE and distance[point, nearest] < own / 2 and point <= partner:
+        if to_itself > TOLERANCE and distance[point, nearest] < to_itself / 2 and point <= partner:
             names = scheme.point_names
             pair = f"{names[point]} and {names[partner]}"
             what = f"{pair} are declared a flip pair" if point != partner else (

@@ -25,7 +25,7 @@ from facekp.core.landmarks import IBUG68
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.download import IBUG_ARCHIVE, fetch_archive
 from facekp.data.formats.dlib_xml import read_dlib_xml
-from facekp.data.records import FaceRecord, Splits
+from facekp.data.records import SPLIT_VERBS, FaceRecord, Splits
 from facekp.data.registry import IBUG
 from facekp.data.splits import count_by, draw_validation, parse_fold
 
@@ -234,11 +234,10 @@ class IBUGDataModule(FaceDataModule):
         """What was read, one line per split."""
         fold = f", fold {self.fold}" if self.fold else ""
         lines = [f"iBUG 300-W in {self.folder}, protocol {self.split}{fold}:"]
-        verbs = {"train": "train", "val": "validate", "test": "test", "predict": "to predict"}
         for name, records in self.splits.items():
             counts = count_by(records, lambda record: record.subset)
             parts = ", ".join(f"{n} {subset}" for subset, n in counts.items())
-            lines.append(f"  {len(records)} faces {verbs[name]} ({parts})")
+            lines.append(f"  {len(records)} faces {SPLIT_VERBS[name]} ({parts})")
         if self.unlabelled:
             lines.append(f"  {self.unlabelled} entries have no points and are ignored")
         return "\n".join(lines)

@@ -14,6 +14,8 @@ from facekp.core.landmarks import LandmarkScheme
 
 Splits = dict[str, list["FaceRecord"]]
 """Records by split: `train`, `val`, and perhaps `test` and `predict`."""
+SPLIT_VERBS = {"train": "train", "val": "validate", "test": "test", "predict": "to predict"}
+"""What the faces of a split do, for messages."""
 
 
 @dataclass(frozen=True, eq=False)

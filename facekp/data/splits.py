@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facekp.core.errors import ConfigError
-from facekp.data.records import FaceRecord
+
+if TYPE_CHECKING:
+    from facekp.data.records import FaceRecord
 
 
 def split_by_group(

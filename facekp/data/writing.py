@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -74,6 +74,23 @@ def write_annotations(
             "rename the photo",
         ) from error
     return root
+
+
+def not_written(annotation_format: WritableFormat, records: Sequence[FaceRecord]) -> Iterator[str]:
+    """What a format cannot hold of faces, as notes to the user."""
+    name = annotation_format.name
+    if not annotation_format.holds_occlusion and any(
+        record.occluded is not None and record.occluded.any() for record in records
+    ):
+        yield f"{name} cannot hold that points are occluded; coco and csv can"
+    groups = {record.group for record in records}
+    if not annotation_format.holds_groups and len(groups) < len(
+        {record.image for record in records}
+    ):
+        yield (
+            f"{name} cannot hold which photos show one person (group); coco and csv can, or give "
+            "dataset.group= when the file is read"
+        )
 
 
 def _common_folder(images: Sequence[Path]) -> Path:

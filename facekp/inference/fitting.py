@@ -16,7 +16,7 @@ from facekp.inference.tta import box_from_points
 
 AGREES = 0.8
 """Intersection over union of a box with that of the points found in it, from which it is kept."""
-MOST_FITS = 4
+MAX_FITS = 4
 VARIANTS = ((0.0, 0.0, 1.0, 0.0), (0.06, 0.0, 1.0, 8.0), (-0.06, 0.04, 1.1, -8.0),
             (0.0, -0.06, 0.92, 0.0))  # fmt: skip
 """Crops that are compared: shift in sides of the box, its scale, and its rotation in degrees."""
@@ -40,7 +40,7 @@ def fit_points(
     Raises:
         ConfigError: the network outputs anything but finite points.
     """
-    for _ in range(MOST_FITS):
+    for _ in range(MAX_FITS):
         (points,) = predictor.predict_tilted([(image, box, degrees)])
         if not predictor.points_determine_box:
             break

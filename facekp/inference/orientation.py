@@ -14,6 +14,7 @@ from facekp.core.geometry import (
     transform_boxes,
     transform_points,
 )
+from facekp.core.image import warp
 from facekp.inference.detectors.base import Detections, Detector
 
 UPRIGHT_WITHIN = 12.0
@@ -113,7 +114,7 @@ def _detect_upright(
         size = (_REGION_SIDE, _REGION_SIDE)
         to_region = crop_transform(expand_box(box, _REGION, square=True), size)
         to_region = rotate_affine(to_region, size, degrees)
-        region = cv2.warpAffine(image, to_region, size, flags=cv2.INTER_LINEAR)
+        region = warp(image, to_region, size)
         found = Detections(*detector(region))
         if not len(found.boxes):
             break

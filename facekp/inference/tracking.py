@@ -234,7 +234,7 @@ class FaceTracker:
             if track.lost or overlap < LOOSE:
                 self._reframe(image, track, boxes[at], tilt_of(found, at))
             if track.lost and self._is_other(image, track):
-                track.misses = MAX_MISSES  # somebody else is there
+                track.misses = MAX_MISSES  # another face is in its place
                 continue
             confirmed.add(track)
             taken[at] = track
@@ -292,15 +292,15 @@ class FaceTracker:
         for first, second in near:
             if ended & {first, second}:
                 continue
-            here, there = self._patch(image, first), self._patch(image, second)
-            own = _difference(first.patch, here), _difference(second.patch, there)
-            other = _difference(first.patch, there), _difference(second.patch, here)
+            patches = self._patch(image, first), self._patch(image, second)
+            kept = tuple(map(_difference, (first.patch, second.patch), patches))
+            swapped = tuple(map(_difference, (first.patch, second.patch), patches[::-1]))
             side = float((first.box[2:] - first.box[:2]).mean())
             if np.linalg.norm(first.points - second.points, axis=1).mean() < MERGED * side:
                 # Of two that are on one face, the one that looks like it stays.
-                ended |= {first} if own[0] > CLEARLY * own[1] else set()
-                ended |= {second} if own[1] > CLEARLY * own[0] else set()
-            elif sum(other) < CLEARLY * sum(own):
+                ended |= {first} if kept[0] > CLEARLY * kept[1] else set()
+                ended |= {second} if kept[1] > CLEARLY * kept[0] else set()
+            elif sum(swapped) < CLEARLY * sum(kept):
                 ended |= {first, second}
         for track in self._tracks:
             if track not in crossing and not track.misses and not track.hidden:
@@ -308,7 +308,7 @@ class FaceTracker:
                 track.patch = patch if track.patch is None else 0.8 * track.patch + 0.2 * patch
         if ended:
             self._tracks = [track for track in self._tracks if track not in ended]
-            self._until_detection = 0  # whoever was ended wrongly begins again at once
+            self._until_detection = 0  # a track that was ended wrongly starts again at once
 
     def _is_other(self, image: np.ndarray, track: _Track) -> bool:
         """Whether a track's face looks like another one, as after a cut."""

@@ -25,7 +25,7 @@ def camera(predictor: Predictor, smoothing: bool | str, output: str, page: PageS
     from facekp.web.server import Pages
 
     folder = output_folder(output)
-    _ = predictor.detector  # a detector that cannot be loaded is no frame's fault
+    _ = predictor.detector  # its errors are not a frame's
     pages = Pages()
     session = CameraSession(predictor, smooths, folder)
     print(f"stills are saved in {folder}")

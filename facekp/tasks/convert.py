@@ -8,7 +8,7 @@ from facekp.core.errors import ConfigError
 from facekp.core.files import atomic_write_text
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.formats.recognition import writable_format
-from facekp.data.writing import write_annotations
+from facekp.data.writing import not_written, write_annotations
 from facekp.tasks.common import output_folder
 
 
@@ -36,15 +36,18 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
     dataset.prepare_data()
     dataset.read()
     print(dataset.summary())
+    every = [record for records in dataset.splits.values() for record in records]
+    for note in not_written(annotation_format, every):
+        print(note)
     folder, paths = output_folder(output), []
     for split, records in dataset.splits.items():
-        if format == "pts":  # which is nothing but points
+        if annotation_format.copies_images:  # it is nothing but points
             records = [record for record in records if record.keypoints is not None]
         if not records:
             continue
         path = folder / f"{split}{annotation_format.suffix}"
         root = write_annotations(annotation_format, path, records, dataset.scheme, split)
-        images = "" if format == "pts" else f" dataset.images={root}"
+        images = "" if annotation_format.copies_images else f" dataset.images={root}"
         print(f"{len(records)} faces: dataset.train={path}{images}")
         paths.append(path)
     scheme = folder / f"{dataset.scheme.name}.yaml"

@@ -17,7 +17,8 @@ from facekp.core.errors import ConfigError
 from facekp.core.files import atomic_write_text
 from facekp.core.image import read_image
 from facekp.core.landmarks import bundled_schemes
-from facekp.data.formats.recognition import writable_format
+from facekp.data.formats.recognition import writable_format, writable_formats
+from facekp.data.writing import not_written
 from facekp.inference.faces import Face
 from facekp.tasks.common import output_folder
 from facekp.tasks.morph import MorphSettings, morph
@@ -27,7 +28,6 @@ from facekp.visualization.overlay import draw_faces, save_image
 if TYPE_CHECKING:
     from facekp.web.session import AnnotationSession, PhotoState
 
-FORMATS = ("coco", "csv", "dlib", "pts")
 MORPHS = ("morph", "midway", "mean")
 
 
@@ -42,7 +42,7 @@ class Products:
         whole = predictor.description.covers_scheme
         if whole and predictor.scheme.point_names == session.scheme.point_names:
             self._makers |= {name: self._morph(name) for name in MORPHS}
-        self._makers |= {name: self._annotations(name) for name in FORMATS}
+        self._makers |= {name: self._annotations(name) for name in writable_formats()}
 
     @property
     def names(self) -> list[str]:
@@ -118,10 +118,9 @@ class Products:
                 )
                 for photo, face in faces
             ]
-            if name in ("dlib", "pts") and any(face.occluded for _, face in faces):
-                self._notes.append(f"{name} cannot hold that points are occluded; coco and csv can")
-            folder = output_folder(str(self._folder / name))
             annotation_format = writable_format(name)
+            self._notes += not_written(annotation_format, records)
+            folder = output_folder(str(self._folder / name))
             return write_face_annotations(
                 folder,
                 annotation_format,

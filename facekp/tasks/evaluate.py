@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facekp.core.errors import ConfigError
+from facekp.core.files import atomic_write_text
 from facekp.core.geometry import (
     apply_box_prior,
     denormalize_points,
@@ -170,13 +171,13 @@ def _metrics(
 def _write(
     folder: Path, errors: dict[str, pd.DataFrame], metrics: pd.DataFrame, threshold: float
 ) -> None:
-    errors["network"].to_csv(folder / "errors.csv", index=False)
-    metrics.to_csv(folder / "metrics.csv", index=False)
-    (folder / "metrics.json").write_text(json.dumps(metrics.to_dict("records"), indent=2))
+    atomic_write_text(folder / "errors.csv", errors["network"].to_csv(index=False))
+    atomic_write_text(folder / "metrics.csv", metrics.to_csv(index=False))
+    atomic_write_text(folder / "metrics.json", json.dumps(metrics.to_dict("records"), indent=2))
     column = nme_column(errors["network"])
     by_predictor = {name: frame[column].to_numpy() for name, frame in errors.items()}
     chart, curve = charts.error_curves(by_predictor, threshold, column.removeprefix("nme_"))
-    curve.to_csv(folder / "curve.csv", index=False)
+    atomic_write_text(folder / "curve.csv", curve.to_csv(index=False))
     charts.save_chart(chart, folder / "curve.png")
 
 

@@ -7,6 +7,7 @@ import logging
 import re
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from facekp.core.description import DESCRIPTION_KEY, NetworkDescription
 from facekp.core.errors import ConfigError, FacekpError
+from facekp.core.files import atomic_write
 from facekp.core.progress import with_progress
 from facekp.data.datamodule import FaceDataModule
 from facekp.inference.backends import load_backend
@@ -83,30 +85,46 @@ def export(
     suffix = "" if weights == "float32" else f"_{weights}"
     path = output_folder(output) / f"{name}{suffix}.onnx"
     data = load_training_data(description, data_dir) if weights == "int8" else None
-    _write_onnx(network, description, path)
+    with TemporaryDirectory() as scratch:  # a refused network does not replace an earlier one
+        made = Path(scratch) / path.name
+        _write_onnx(network, description, made)
+        if data is not None:
+            quantize(made, data.splits["train"], description.crop)
+        model = onnx.load(made)
+        if weights == "float16":
+            halve_weights(model, network)
+        _remove_traces(model)
+        entry = model.metadata_props.add()
+        entry.key, entry.value = DESCRIPTION_KEY, json.dumps(description.to_dict())
+        onnx.save(model, made)
+        loss = _checked_loss(ckpt_path, made, weights, data)
+        content = made.read_bytes()
+    with atomic_write(path) as stream:
+        stream.write(content)
+    print(f"{path}: {len(content) / 1e6:.1f} MB, {loss}")
+    return path
+
+
+def _checked_loss(ckpt_path: str, made: Path, weights: str, data: FaceDataModule | None) -> str:
+    """What an exported network loses, in words.
+
+    Raises:
+        FacekpError: too much.
+    """
     if data is not None:
-        quantize(path, data.splits["train"], description.crop)
-    model = onnx.load(path)
-    if weights == "float16":
-        halve_weights(model, network)
-    _remove_traces(model)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = DESCRIPTION_KEY, json.dumps(description.to_dict())
-    onnx.save(model, path)
-    size = f"{path}: {path.stat().st_size / 1e6:.1f} MB"
-    if data is not None:
-        before, after = (_validation_nme(file, data) for file in (ckpt_path, path))
-        print(f"{size}, NME on the validation faces {after:.3f} %, of the network {before:.3f} %")
+        before, after = (_validation_nme(file, data) for file in (ckpt_path, made))
         if not after - before <= MAX_NME:
-            raise FacekpError(f"{path}: loses {after - before:.2f} points of NME; use float16")
-        return path
-    difference = compare(ckpt_path, path)
+            raise FacekpError(
+                f"{ckpt_path}: loses {after - before:.2f} points of NME by weights={weights}; use "
+                "weights=float16"
+            )
+        return f"NME on the validation faces {after:.3f} %, of the network {before:.3f} %"
+    difference = largest_difference(ckpt_path, made)
     if difference > TOLERANCES[weights]:
         raise FacekpError(
-            f"{path}: differs from the network by {difference:.2g} of the input's side"
+            f"{ckpt_path}: the exported network differs by {difference:.2g} of the input's side"
         )
-    print(f"{size}, at most {difference:.1e} from the network")
-    return path
+    return f"at most {difference:.1e} from the network"
 
 
 def _remove_traces(model: Any) -> None:
@@ -147,7 +165,7 @@ def _write_onnx(network: KeypointNetwork, description: NetworkDescription, path:
         )
 
 
-def compare(ckpt_path: str | Path, onnx_path: str | Path) -> float:
+def largest_difference(ckpt_path: str | Path, onnx_path: str | Path) -> float:
     """Largest difference of a checkpoint's and an exported network's points, in input sides."""
     in_torch, description = load_backend(resolve_checkpoint(ckpt_path))
     in_onnx, _ = load_backend(onnx_path)

@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facekp.core.errors import ConfigError
+from facekp.core.files import IMAGE_SUFFIXES
 
-PHOTO_SUFFIXES = {
-    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm",
-    ".pgm", ".heic", ".heif", ".avif", ".jp2",
-}  # fmt: skip
 VIDEO_SUFFIXES = {
     ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv",
     ".mts", ".m2ts",
@@ -38,7 +35,7 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
         path = Path(str(entry))
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if p.is_file())
-            named = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
+            named = [p for p in files if p.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)]
             others = [p.name for p in files if p not in named]
             if others:
                 print(f"{path}: {len(others)} files are no photos or videos by name: {others[:5]}")

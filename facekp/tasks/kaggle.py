@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from facekp.core.errors import ConfigError, DataError
+from facekp.core.files import atomic_write_text
 from facekp.core.landmarks import IBUG68, bundled_schemes
 from facekp.core.progress import with_progress
 from facekp.data.records import FaceRecord
@@ -58,7 +59,7 @@ def kaggle(predictor: Predictor, data_dir: str | None, output: str) -> Path:
     if is_kaggle15:
         table = facial_keypoints_submission(found, records, names)
     path = output_folder(output) / "submission.csv"
-    table.to_csv(path, index=False)
+    atomic_write_text(path, table.to_csv(index=False))
     print(f"{path}: {len(records)} entries")
     return path
 

@@ -136,7 +136,7 @@ def morph(
     Args:
         predictor: of a network that predicts all points of a scheme.
         input: photos, in the order of the video unless `order` says otherwise.
-        points: CSV or dlib XML with points in place of the network's, see `read_annotations`.
+        points: CSV, COCO or dlib XML with points in place of the network's, see `read_annotations`.
         face: which face of a photo with several: the `largest`, or the one nearest the `middle`.
         order: by `name`, by `date` (EXIF, else the file's own), or as `given`.
         settings: how the morph looks.

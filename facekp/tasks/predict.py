@@ -109,7 +109,7 @@ def predict(
     if annotations is not None and has_video:
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
     if annotations is None:
-        _ = predictor.detector  # a detector that cannot be loaded is not the first photo's fault
+        _ = predictor.detector  # its errors are not the first photo's
     run = _Prediction(predictor, annotations, output_folder(output), options)
     path = run.folder / "predictions.csv"
     total = 0
@@ -240,12 +240,12 @@ class _Prediction:
         options = self.options
         name = "" if options.pictures == "none" else self._free_name(file, ".mp4")
         tracker = FaceTracker(self.predictor, options.smooths)
-        given, empty = 0, []
+        used, empty = 0, []
         with VideoReader(file, options.every, options.start, options.end) as reader:
             frames = predict_video(tracker, reader, self.folder / name if name else None)
             unit = f"{file.name} frames"
             for frame, faces in with_progress(frames, reader.expected_frames, unit):
-                given += 1
+                used += 1
                 if not faces:
                     empty.append(frame.number)
                 yield _Image(file, faces, name, frame.number, frame.seconds)
@@ -253,11 +253,11 @@ class _Prediction:
             if whole and (reader.damaged or (stated and reader.frames_read < stated)):
                 # Also sound files: some count by the length of the longest track.
                 print(f"{file}: {reader.frames_read} frames were read; its header states {stated}")
-        if not given:
+        if not used:
             raise DataError(file, "no frame between start and end", "give another span")
         if empty:
             numbers = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-            print(f"{file}: no face in {len(empty)} of {given} frames ({numbers})")
+            print(f"{file}: no face in {len(empty)} of {used} frames ({numbers})")
 
     def _free_name(self, file: Path, suffix: str) -> str:
         """A name for the picture of `file`: not an input's own, nor that of another picture."""

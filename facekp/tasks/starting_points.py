@@ -12,6 +12,7 @@ from facekp.core.errors import DataError
 from facekp.core.geometry import (
     apply_box_prior,
     bounding_box,
+    box_of_points,
     image_box,
     transform_boxes,
     transform_points,
@@ -30,9 +31,6 @@ from facekp.data.formats.corrected_csv import (
 from facekp.data.formats.predictions_csv import read_predictions_csv
 from facekp.data.formats.recognition import read_annotation_file
 from facekp.data.records import FaceRecord
-
-MARGIN = 0.1
-"""Around the points of a face without a box, in sides of their bounding box."""
 
 
 class StartingPoints:
@@ -114,15 +112,12 @@ class StartingPoints:
 
     def _box(self, points: np.ndarray) -> np.ndarray:
         """A box (4,) of points (K, 2); without two points apart it is `_WHOLE`."""
-        if np.isfinite(points).all(axis=1).sum() < 2:
-            return _WHOLE
-        extent = bounding_box(points)
-        side = (extent[2:] - extent[:2]).max()
-        if side <= 0:
+        box = box_of_points(points)
+        if box is None:
             return _WHOLE
         if self._prior is not None and np.isfinite(points).all():
-            return apply_box_prior(extent, self._prior)
-        return extent + MARGIN * side * np.array([-1, -1, 1, 1])
+            return apply_box_prior(bounding_box(points), self._prior)
+        return box
 
 
 _WHOLE = np.array([0.0, 0.0, 1e-2, 1e-2])

@@ -307,5 +307,5 @@ def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
         return
     print(f"use it      python predict.py photo.jpg {shlex.quote(f'ckpt_path={run_dir / BEST}')}")
     if "synthetic" in cfg.dataset["_target_"]:
-        own = "dataset=annotations dataset.train=faces.csv init_from=ibug68"
-        print(f"own data    python train.py {own}")
+        settings = "dataset=annotations dataset.train=faces.csv init_from=ibug68"
+        print(f"own data    python train.py {settings}")

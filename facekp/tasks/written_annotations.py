@@ -68,6 +68,6 @@ def write_face_annotations(
     target = folder / f"annotations{annotation_format.suffix}"
     root = write_annotations(annotation_format, target, records, scheme, scores=scores)
     atomic_write_text(folder / "landmarks.yaml", scheme.to_yaml())
-    images = "" if annotation_format.name == "pts" else f" dataset.images={root}"
+    images = "" if annotation_format.copies_images else f" dataset.images={root}"
     print(f"{len(records)} faces of photos as annotations: dataset.train={target}{images}")
     return target

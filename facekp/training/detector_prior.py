@@ -11,11 +11,11 @@ from facekp.core.progress import with_progress
 from facekp.data.records import FaceRecord
 from facekp.inference.detectors import Detector
 
-MOST = 40
+MAX_FACES = 40
 """Faces that are looked for."""
 ENOUGH = 5
 """Faces found from which on the median is used."""
-IN_VAIN = 8
+GIVE_UP_AFTER = 8
 """Images without a face after which the data is taken for other things than faces."""
 OVERLAP = 0.15
 """Intersection over union from which a detected box belongs to a training face."""
@@ -34,12 +34,12 @@ def measure_detector_prior(records: Sequence[FaceRecord], detector: Detector) ->
     Returns:
         The prior; None if the detector finds too few of the faces.
     """
-    chosen = [records[at] for at in np.linspace(0, len(records) - 1, MOST).astype(int)]
+    chosen = [records[at] for at in np.linspace(0, len(records) - 1, MAX_FACES).astype(int)]
     chosen = list(dict.fromkeys(chosen))
     found: list[np.ndarray] = []
     prior = np.array(detector.points_prior)
     for tried, record in enumerate(with_progress(chosen, len(chosen), "comparing boxes")):
-        if tried == IN_VAIN and not found:
+        if tried == GIVE_UP_AFTER and not found:
             return None
         boxes = detector(record.load(3))[0]
         overlaps = [intersection_over_union(box, record.bbox) for box in boxes]

@@ -3,7 +3,7 @@
 | request | answer |
 |---|---|
 | `GET project` | scheme, photos, what is possible |
-| `GET status/PAGE` | photos that changed since `?since=N`, progress; a sign of life of the page |
+| `GET status/PAGE` | photos, if they are not as in `?known=`, and progress; heartbeat of the page |
 | `GET photos/N` | size, faces and revision of a photo |
 | `PUT photos/N` | replaces its faces; 409 if it was changed since |
 | `POST photos/N/fit` | points in a box |

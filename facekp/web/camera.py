@@ -5,7 +5,7 @@
 | `GET scheme` | skeleton and names of the points |
 | `POST frames/PAGE?seconds=T` | faces of a JPEG, the next frame of a page |
 | `POST stills` | saves a JPEG, and a copy with its points |
-| `GET status/PAGE` | a sign of life of the page |
+| `GET status/PAGE` | heartbeat of the page |
 """
 
 from __future__ import annotations

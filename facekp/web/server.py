@@ -22,18 +22,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from facekp.core.errors import ConfigError, DataError, FacekpError
+from facekp.core.errors import ConfigError, ConflictError, DataError, FacekpError
 from facekp.web.security import BodyTooLargeError, Guard
-from facekp.web.session import ConflictError
 
 SILENT = 150.0
-"""Seconds without a sign of life after which a page counts as closed: browsers let the timers of a
+"""Seconds without a heartbeat after which a page counts as closed: browsers let the timers of a
 hidden page run once per minute."""
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
 
 
 class Pages:
-    """Which pages are open, by the signs of life that they give."""
+    """Which pages are open, by their heartbeats."""
 
     def __init__(self) -> None:
         self._seen: dict[str, float] = {}
@@ -60,7 +59,7 @@ class Pages:
 
 
 def application(routes: Sequence[Route], static: Sequence[str], pages: Pages) -> Starlette:
-    """An application with what all pages share: its files, signs of life, errors as JSON.
+    """An application with what all pages share: its files, heartbeats, errors as JSON.
 
     Args:
         routes: of the page itself.

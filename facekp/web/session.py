@@ -13,7 +13,7 @@ from threading import Event, Lock, Thread
 
 import numpy as np
 
-from facekp.core.errors import DataError, FacekpError
+from facekp.core.errors import ConflictError, DataError, FacekpError
 from facekp.core.files import atomic_write, make_folder
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.corrected_csv import (
@@ -31,10 +31,6 @@ MAX_FACES = 1000
 """Of a photo."""
 NO_FACE = 9.0
 """Disagreement of a photo in which no face was found: it comes before all others."""
-
-
-class ConflictError(FacekpError):
-    """A change that was made to an older state of a photo, e.g. in another tab of the browser."""
 
 
 @dataclass(eq=False)

@@ -77,3 +77,20 @@ def test_what_is_missing_is_said(tmp_path: Path, imm_data: Path) -> None:
         convert(imm(imm_data), None, str(tmp_path))
     with pytest.raises(ConfigError, match="format=labelme: choose one of coco, dlib, pts, csv"):
         convert(imm(imm_data), "labelme", str(tmp_path))
+
+
+def test_what_a_format_cannot_hold_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{at}.jpg,10,20,2,30,{40 + at},1,{at // 2}" for at in range(6)]
+    text = "\n".join(["file,a_x,a_y,a_v,b_x,b_y,b_v,person", *rows])
+    (tmp_path / "a.csv").write_text(text)
+    for at in range(6):
+        image(tmp_path / f"{at}.jpg")
+    data = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="a.csv")
+    convert(data, "dlib", str(tmp_path / "dlib"))
+    said = capsys.readouterr().out
+    assert "dlib cannot hold that points are occluded" in said
+    assert "dlib cannot hold which photos show one person" in said
+    convert(data, "coco", str(tmp_path / "coco"))
+    assert "cannot hold" not in capsys.readouterr().out

@@ -190,8 +190,8 @@ class Painter:
             self.ellipse(ear, (0.10 * unit, 0.21 * unit), camera.roll, appearance.skin * 0.85)
             self.ellipse(ear, (0.05 * unit, 0.13 * unit), camera.roll, dark, 0.4, 0.02 * unit)
 
-        self.head(hull, appearance.skin, light, unit)
-        self.hair(face, appearance, camera, hull, rng)
+        self.head(hull, appearance.skin, light)
+        self.hair(appearance, camera, hull, rng)
 
         with self.clipped(hull):
             self.relief(appearance, camera)
@@ -203,7 +203,7 @@ class Painter:
         self.nose(face, appearance, camera, light)
         self.mouth(face, appearance, camera)
         if appearance.glasses:
-            self.glasses(face, camera)
+            self.glasses(camera)
 
     def relief(self, appearance: Appearance, camera: Camera) -> None:
         """Flushed cheeks and shaded eye sockets."""
@@ -216,7 +216,7 @@ class Painter:
             shade = appearance.skin * 0.7
             self.ellipse(socket, (0.22 * unit, 0.12 * unit), camera.roll, shade, 0.5, 0.05 * unit)
 
-    def head(self, hull: np.ndarray, skin: np.ndarray, light: np.ndarray, unit: float) -> None:
+    def head(self, hull: np.ndarray, skin: np.ndarray, light: np.ndarray) -> None:
         """The bare head: shading of an ellipsoid inside the outline."""
         height, width = self.canvas.shape[:2]
         low = np.clip(np.floor(hull.min(axis=0)).astype(int) - 2, 0, (width, height))
@@ -242,7 +242,6 @@ class Painter:
 
     def hair(
         self,
-        face: Face,
         appearance: Appearance,
         camera: Camera,
         hull: np.ndarray,
@@ -372,7 +371,7 @@ class Painter:
         self.ellipse(shine, (0.09 * unit, 0.018 * unit), camera.roll,
                      np.minimum(red * 1.4, 255), 0.5, 0.012 * unit)  # fmt: skip
 
-    def glasses(self, face: Face, camera: Camera) -> None:
+    def glasses(self, camera: Camera) -> None:
         """A dark frame around both eyes."""
         project, unit = camera.project, camera.scale
         angle = np.linspace(0, 2 * np.pi, 40)

@@ -149,6 +149,12 @@ class WritableFormat(AnnotationFormat):
 
     suffix: ClassVar[str]
     """Of its files; empty for a folder."""
+    copies_images: ClassVar[bool] = False
+    """Whether the images are written, too, as they must lie beside the points."""
+    holds_occlusion: ClassVar[bool] = True
+    """Whether it says which points are occluded."""
+    holds_groups: ClassVar[bool] = True
+    """Whether it says which faces belong together."""
 
     @abstractmethod
     def write(self, path: Path, faces: Sequence[WrittenFace], scheme: LandmarkScheme) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facekp.core.errors import DataError
+from facekp.core.files import IMAGE_SUFFIXES
 from facekp.data.formats.base import is_numbered, sorted_names
 
 IMAGE_HEADINGS = (
@@ -17,10 +18,6 @@ IMAGE_HEADINGS = (
 GROUP_HEADINGS = ("group", "person", "person_id", "subject", "subject_id", "identity")
 SPLIT_HEADINGS = ("split", "partition", "phase")
 SIZE_HEADINGS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2",
-    ".avif", ".jfif",
-)  # fmt: skip
 
 _BOX_PREFIX = re.compile(r"(?:(?:face|bounding)?[_ ]?(?:bbox|box|rect)|face)[_. ]")
 _CORNERS = (

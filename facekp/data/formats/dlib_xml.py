@@ -19,6 +19,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from facekp.core.errors import DataError, skip_or_raise
+from facekp.core.files import atomic_write_text
 from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, box_from_ltwh
 from facekp.core.landmarks import MAX_POINTS, LandmarkScheme
 from facekp.data.formats.base import (
@@ -261,6 +262,7 @@ class DlibXml(WritableFormat):
     name = "dlib"
     suffix = ".xml"
     upright = False
+    holds_occlusion = holds_groups = False
     example = (
         "<image file='a.jpg'><box top='10' left='20' width='90' height='90'>\n"
         "  <part name='nose' x='31' y='40'/>...</box></image>"
@@ -347,4 +349,4 @@ class XmlWriter:
         """Write the file."""
         head = ["<?xml version='1.0' encoding='utf-8'?>", "<dataset>", f"<name>{self.name}</name>"]
         text = "\n".join([*head, "<images>", *self.lines, "</images>", "</dataset>", ""])
-        Path(path).write_text(text, encoding="utf-8")
+        atomic_write_text(path, text)

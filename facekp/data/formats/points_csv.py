@@ -14,6 +14,7 @@ the centre of the top-left pixel being (0, 0); boxes are edges in the same coord
 from __future__ import annotations
 
 import csv
+import io
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ import numpy as np
 
 from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError, skip_or_raise
+from facekp.core.files import atomic_write_text
 from facekp.core.geometry import MAX_PIXEL, Size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import (
@@ -79,13 +81,14 @@ class PointsCsv(WritableFormat):
         occluded = any(face.occluded is not None for face in faces)
         names = point_columns(scheme.point_names, "xyv" if occluded else "xy")
         head = ["file", *BOX_COLUMNS, "image_width", "image_height", "split", "group"]
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            table = csv.writer(stream)
-            table.writerow([*head, *names])
-            for face in faces:
-                box = [f"{value:.7f}" for value in face.bbox]
-                size = [face.size[1], face.size[0], face.split, face.group]
-                table.writerow([face.image, *box, *size, *_point_cells(face, scheme, occluded)])
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow([*head, *names])
+        for face in faces:
+            box = [f"{value:.7f}" for value in face.bbox]
+            size = [face.size[1], face.size[0], face.split, face.group]
+            table.writerow([face.image, *box, *size, *_point_cells(face, scheme, occluded)])
+        atomic_write_text(path, text.getvalue())
 
 
 def _point_cells(face: WrittenFace, scheme: LandmarkScheme, with_v: bool) -> Iterator[str]:

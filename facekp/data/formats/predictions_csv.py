@@ -2,9 +2,8 @@
 
 Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo),
 perhaps `box_source` (`box_kind` in older files), `angle` (see `corrected_csv`), `frame` (0 for a
-photo), and for points
-`NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names. The cells of a missing point are
-empty; a photo without faces has one row with neither box nor points.
+photo), and for points `NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names. The cells
+of a missing point are empty; a photo without faces has one row with neither box nor points.
 """
 
 from __future__ import annotations
@@ -71,18 +70,18 @@ def read_predictions_csv(
             if missing:
                 listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
                 raise DataError(path, f"columns missing: {listed}", remedy, 1)
-            of_videos, given = 0, 0
+            of_videos, of_photos = 0, 0
             for row in reader:
                 if (row.get("frame") or "0").strip() != "0":
                     of_videos = of_videos or reader.line_num
                     continue
-                given += 1
+                of_photos += 1
                 try:
                     yield _face(row, names)
                 except ValueError as error:
                     line = reader.line_num
                     raise DataError(path, f"not a face: {error}", remedy, line) from error
-            if of_videos and not given:
+            if of_videos and not of_photos:
                 problem = "all its faces belong to frames of videos"
                 raise DataError(path, problem, "give one with faces of photos", of_videos)
     except OSError as error:

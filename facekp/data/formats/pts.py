@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from facekp.core.errors import ConfigError, DataError, skip_or_raise
-from facekp.core.files import make_folder, read_small_text
+from facekp.core.files import IMAGE_SUFFIXES, atomic_write_text, make_folder, read_small_text
 from facekp.core.geometry import MAX_PIXEL
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import (
@@ -24,7 +24,6 @@ from facekp.data.formats.base import (
     WritableFormat,
     WrittenFace,
 )
-from facekp.data.formats.csv_columns import IMAGE_SUFFIXES
 
 _REMEDY = "a .pts file has `n_points: K`, `{`, K rows `x y` and `}`"
 
@@ -78,6 +77,8 @@ class PtsFolder(WritableFormat):
     name = "pts"
     suffix = ""
     upright = False
+    copies_images = True
+    holds_occlusion = holds_groups = False
     example = (
         "version: 1 / n_points: 68 / {      (a.pts beside a.jpg, pixels counted from 1)\n31.5 40.0"
     )
@@ -138,4 +139,4 @@ def write_pts(path: str | Path, keypoints: np.ndarray) -> None:
     """Write points (K, 2) in pixels, counted from 0, as a `.pts` file."""
     rows = [f"{x:.6f} {y:.6f}" for x, y in np.asarray(keypoints) + 1.0]
     head = ["version: 1", f"n_points: {len(rows)}", "{"]
-    Path(path).write_text("\n".join([*head, *rows, "}", ""]), encoding="ascii")
+    atomic_write_text(path, "\n".join([*head, *rows, "}", ""]))

@@ -42,13 +42,18 @@ def formats() -> dict[str, AnnotationFormat]:
     return dict(sorted(found.items(), key=lambda item: (item[1].generic, item[0])))
 
 
+def writable_formats() -> dict[str, WritableFormat]:
+    """The formats that can be written, by name."""
+    return {key: value for key, value in formats().items() if isinstance(value, WritableFormat)}
+
+
 def writable_format(name: str, setting: str = "format") -> WritableFormat:
     """The format of a name, to write it.
 
     Raises:
         ConfigError: there is no such format, or it can only be read.
     """
-    choices = {key: value for key, value in formats().items() if isinstance(value, WritableFormat)}
+    choices = writable_formats()
     if name not in choices:
         raise ConfigError(f"{setting}={name}: choose one of {', '.join(choices)}")
     return choices[name]

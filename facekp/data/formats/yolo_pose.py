@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from facekp.core.errors import ConfigError, DataError, skip_or_raise
-from facekp.core.files import exists, is_file, read_small_text
+from facekp.core.files import IMAGE_SUFFIXES, exists, is_file, read_small_text
 from facekp.core.geometry import denormalize_points
 from facekp.core.image import image_size
 from facekp.core.landmarks import MAX_POINTS
@@ -32,7 +32,6 @@ from facekp.data.formats.base import (
     sound_box,
     sound_rows,
 )
-from facekp.data.formats.csv_columns import IMAGE_SUFFIXES
 
 _REMEDY = "correct it; see https://docs.ultralytics.com/datasets/pose/"
 

@@ -41,7 +41,7 @@ class Detector(ABC):
 
     @abstractmethod
     def __call__(self, image: np.ndarray) -> Detections:
-        """Faces of a photo (H, W, 3) uint8 RGB; a tuple of boxes and scores will do."""
+        """Faces of a photo (H, W, 3) uint8 RGB; a plain tuple of boxes and scores is taken, too."""
 
 
 def downscaled(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:

@@ -25,7 +25,7 @@ SILENCE = 30.0
 """Seconds without a terminal after which a line is printed, also within an epoch."""
 ESTIMATE_AFTER = 20.0
 """Seconds of training by which its duration is estimated."""
-LONG, EVENING = 1200.0, 7200.0
+LONG, MAX_DURATION = 1200.0, 7200.0
 """Seconds of a training from which its duration is announced, and that it should take at most."""
 
 
@@ -136,11 +136,11 @@ class TrainingProgress(Callback):
         seconds = passed / done * (epochs - self.first_epoch)
         if seconds < LONG or not trainer.is_global_zero:
             return
-        fitting = max(1, int(EVENING * (epochs - self.first_epoch) / seconds))
+        fitting = max(1, int(MAX_DURATION * (epochs - self.first_epoch) / seconds))
         memory = peak_bytes(trainer.strategy.root_device) / 1e9
         advice = (
-            f"; trainer.max_epochs={fitting} would take {format_duration(EVENING)}"
-            if seconds > EVENING
+            f"; trainer.max_epochs={fitting} would take {format_duration(MAX_DURATION)}"
+            if seconds > MAX_DURATION
             else ""
         )
         self.console.print(

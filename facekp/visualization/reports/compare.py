@@ -156,7 +156,7 @@ def _faces(
     for at in _chosen(errors):
         record = faces[at]
         image, truth = record.load(3), annotated_points(record)[list(points)]
-        matrix = crop_transform(_surroundings(record, truth), (SIDE, SIDE))
+        matrix = crop_transform(_surroundings(truth), (SIDE, SIDE))
         part = warp(image, matrix, (SIDE, SIDE))
         for number, run in enumerate(runs):
             shown = scheme if whole else None
@@ -171,7 +171,7 @@ def _faces(
     return Section("Faces", text, [gallery.picture(sheet, "faces.jpg", "")])
 
 
-def _surroundings(record: FaceRecord, truth: np.ndarray) -> np.ndarray:
+def _surroundings(truth: np.ndarray) -> np.ndarray:
     """Box (4,) of a face's picture."""
     extent = bounding_box(truth)
     if (extent[2:] - extent[:2]).min() < 1:

@@ -509,8 +509,8 @@ const PRODUCTS = { drawn: "This photo with its points", morph: "Morph of all cor
 const FILES = { coco: "COCO", csv: "CSV", dlib: "dlib XML", pts: ".pts" };
 
 for (const product of project.products) {
-  const group = product in FILES ? byId("files") : byId("products");
-  group.append(button(PRODUCTS[product] ?? FILES[product], () => make(product)));
+  const group = product in PRODUCTS ? byId("products") : byId("files");
+  group.append(button(PRODUCTS[product] ?? FILES[product] ?? product, () => make(product)));
 }
 byId("copy-command").addEventListener("click", () => navigator.clipboard.writeText(progress.command));
 
