@@ -8,7 +8,7 @@ BEST := runs/from_nothing
 train: setup ## Train on drawn faces
 	$(BIN)/python train.py
 
-course: setup ## The course's hand-in as one page, a quarter of an hour; ARGS="--photos FOLDER"
+course: setup ## The course's hand-in as one page; mostly part3_short, 8 to 30 minutes; ARGS="--photos FOLDER"
 	$(BIN)/python examples/course.py $(ARGS)
 
 best: $(BEST)/best/results.json ## part3_best from scratch, hours; on a GPU ARGS=trainer.gpus=1

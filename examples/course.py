@@ -3,9 +3,10 @@
     python examples/course.py [--photos FOLDER] [--output runs/course] [setting=value ...]
 
 Trains part 1 (with two learning rates and two kernel sizes), part 2, part 2 with max-pool and with
-blur-pool, and the short part 3: a quarter of an hour on two cores. Finished runs are not repeated,
-so the command can be stopped and given again. The data is that of `FACEKP_DATA_DIR` (or data_dir=);
-data sets that are not there are drawn. Photos of one's own get their points, and a morph.
+blur-pool, and the short part 3. Finished runs are not repeated, so the command can be stopped and
+given again; with other settings it needs another output folder. The data is that of
+`FACEKP_DATA_DIR` (or data_dir=); data sets that are not there are drawn. Photos of one's own get
+their points, and a morph.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
+from omegaconf import DictConfig, OmegaConf
 
 import facekp
-from facekp.core.errors import FacekpError
+from facekp.cli.quoting import quote
+from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.run_folder import BEST, LAST, RESULTS
 from facekp.data.ibug import IBUGDataModule
 from facekp.data.imm import IMMDataModule
@@ -29,6 +33,7 @@ from facekp.tasks.compare import compare
 from facekp.tasks.inputs import find_inputs
 from facekp.tasks.morph import MorphSettings, morph
 from facekp.tasks.predict import predict
+from facekp.training.flatten import flatten
 from facekp.visualization.reports.page import Section, photo, row, table, write_page
 
 PHOTO = Path(__file__).resolve().parent.parent / "docs/astronaut.webp"
@@ -38,19 +43,40 @@ HYPERPARAMETERS = {
     "part1_kernels": ["model.kernel_sizes=3"],
     "part1_both": ["model.optimizer.lr=1e-2", "model.kernel_sizes=3"],
 }
+SETTINGS = ("seed", "dataset", "model", "trainer")
+FREE = ("dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.num_workers",
+        "trainer.precision")  # fmt: skip
+"""Of these, what leaves a run's figures as they are, or is chosen by the run itself."""
 LOSS_AND_FACES = ["loss.png", "best.jpg", "worst.jpg"]
 MORPH = MorphSettings((480, 480), None, 25, 1.0, 0.5, "smooth", False, False)
 
 
 def main() -> None:
-    """Train what is missing, and write the page."""
+    """Make the page that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, default=PHOTO)
-    parser.add_argument("--output", type=Path, default=Path("runs/course"))
-    parser.add_argument("settings", nargs="*")
+    parser.add_argument("--photos", type=Path, default=PHOTO, help="photo or folder (an example)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/course"), help="folder of the page (runs/course)"
+    )
+    parser.add_argument("settings", nargs="*", help="of all runs, e.g. trainer.gpus=1")
     arguments = parser.parse_args()
     folder, settings = arguments.output, arguments.settings
-    find_inputs(str(arguments.photos))  # not after half an hour
+    try:
+        make_page(folder, arguments.photos, settings)
+    except KeyboardInterrupt:
+        print(f"\nstopped     {folder}\ncontinue    with the same command", flush=True)
+        raise SystemExit(130) from None
+
+
+def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
+    """Train what is missing, and write `report.html`.
+
+    Args:
+        folder: of the page, and of its runs.
+        photos: a photo, or a folder of them.
+        settings: of all runs.
+    """
+    find_inputs(str(photos))  # not after half an hour
     part1 = {
         name: trained(folder / name, "part1", *extra, *settings)
         for name, extra in HYPERPARAMETERS.items()
@@ -63,8 +89,9 @@ def main() -> None:
     compare(list(map(str, part1.values())), None, str(folder / "hyperparameters"))
     compare(list(map(str, pooling)), None, str(folder / "pooling"))
     predictor = Predictor.load(part3 / BEST)
-    predict(predictor, str(arguments.photos), None, str(folder / "photos"))
-    drawn = sorted((folder / "photos").glob("*.jpg"))
+    predict(predictor, str(photos), None, str(folder / "photos"))
+    names = pd.read_csv(folder / "photos/predictions.csv")["picture"].unique()
+    drawn = [folder / "photos" / name for name in names]
     sections = [
         *of_run("Part 1: nose tip", part1["part1"], ["data.jpg", *LOSS_AND_FACES]),
         Section(
@@ -93,9 +120,7 @@ def main() -> None:
         ),
     ]
     if len(drawn) > 1:
-        path = morph(
-            Predictor.load(), str(arguments.photos), None, "largest", "name", MORPH, str(folder)
-        )
+        path = morph(Predictor.load(), str(photos), None, "largest", "name", MORPH, str(folder))
         sections.append(Section("Morph", f"The video is {path}.", []))
     cards = {
         name: format_metric("val/mse", figures(run)["val/mse"])
@@ -108,23 +133,45 @@ def main() -> None:
 
 
 def trained(folder: Path, experiment: str, *settings: str) -> Path:
-    """The folder of a finished run, which is trained, or continued, if it is not."""
-    if (folder / RESULTS).exists():
-        return folder
+    """The folder of a finished run, which is trained, or continued, if it is not.
+
+    Raises:
+        ConfigError: it was trained with other settings.
+    """
     print(f"\n{folder.name}", flush=True)
     module, drawn = IMMDataModule, "synthetic_imm"
     if experiment.startswith("part3"):
         module, drawn = IBUGDataModule, "synthetic_ibug"
-    overrides = [f"experiment={experiment}", *settings, f"run_dir={folder}"]
+    overrides = [f"experiment={experiment}", *settings, f"run_dir={quote(str(folder))}"]
     named = [setting for setting in settings if setting.startswith(("data_dir=", "dataset="))]
     data = Path(facekp.compose(f"experiment={experiment}", *named).data_dir)
     if not (data / module.info.folder_name).is_dir() and not any("dataset=" in n for n in named):
         print(f"{module.info.folder_name} is not in {data}: drawn faces in its place")
         overrides.append(f"dataset={drawn}")
+    if (folder / RESULTS).exists():
+        check_settings(folder, facekp.compose(*overrides))
+        return folder
     if (folder / LAST).exists():
-        overrides.append(f"ckpt_path={folder / LAST}")
+        overrides.append(f"ckpt_path={quote(str(folder / LAST))}")
     facekp.train(facekp.compose(*overrides))
     return folder
+
+
+def check_settings(folder: Path, config: DictConfig) -> None:
+    """Refuse a finished run that was trained with other settings, as its figures are others."""
+    before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    now = OmegaConf.to_container(config, resolve=True)
+    old, new = (flatten({part: whole[part] for part in SETTINGS}) for whole in (before, now))
+    changed = [
+        f"{key}={old.get(key)} (now {new.get(key)})"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key not in FREE
+    ]
+    if changed:
+        raise ConfigError(
+            f"{folder} was trained with {', '.join(changed[:5])}; give another --output, or remove "
+            "that folder"
+        )
 
 
 def figures(run: Path) -> dict[str, Any]:
@@ -154,5 +201,3 @@ if __name__ == "__main__":
         main()
     except FacekpError as error:
         raise SystemExit(f"error: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped: the same command continues") from None

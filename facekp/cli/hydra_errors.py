@@ -82,14 +82,14 @@ def readable_errors(function: Callable[[DictConfig], T]) -> Callable[[DictConfig
             with one_line_errors():
                 return function(config)
         except SystemExit:
-            _remove_unused_folder()
+            remove_unused_folder()
             raise
 
     return wrapped
 
 
-def _remove_unused_folder() -> None:
-    """Remove the folder of a start that was refused before it wrote anything."""
+def remove_unused_folder() -> None:
+    """Remove the folder of a start that has written nothing."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     if hydra.mode == RunMode.MULTIRUN or not is_new(folder):
@@ -134,6 +134,9 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
             f"{name}: several values; a list is {name}=[A,B], a text with a comma is in quotes "
             f"(\"{name}='A,B'\"), and a sweep needs -m"
         )
+    if wrong := re.match(r"Error merging override (\S+)", text):
+        cause = str(error.__cause__ or "it cannot be used")
+        return f"{wrong[1]}: {cause.splitlines()[0]}"
     message = " ".join(f"{text} {error.__cause__ or ''}".split())
     return f"{message} ({' '.join(arguments)})"
 

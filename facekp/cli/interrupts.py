@@ -98,5 +98,6 @@ def _report(folder: Path) -> None:
 
     jobs = write_sweep_report(folder, _running.command or f"{program()} resume={folder}")
     done = int((jobs["status"] == "done").sum())
-    print(f"\n{done} of the {len(jobs)} jobs that were begun are done")
+    unfinished = len(jobs) - done
+    print(f"\n{done} jobs are done" + (f", {unfinished} are not" if unfinished else ""))
     print(f"report      {folder / REPORT}")

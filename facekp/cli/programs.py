@@ -16,11 +16,16 @@ from omegaconf import DictConfig, open_dict
 
 from facekp.cli.compose import with_default_experiment
 from facekp.cli.config import register_resolvers
-from facekp.cli.hydra_errors import one_line_errors, readable_errors, report_hydra_errors
+from facekp.cli.hydra_errors import (
+    one_line_errors,
+    readable_errors,
+    remove_unused_folder,
+    report_hydra_errors,
+)
 from facekp.cli.interrupts import resumable, started
 from facekp.cli.quoting import inputs_by_name, quote_paths
 from facekp.cli.resume import command, expand_resume
-from facekp.cli.sweeps import sweep_job
+from facekp.cli.sweeps import check_multirun, sweep_job
 from facekp.cli.validation import validate_config
 from facekp.core.conf import CONF
 from facekp.core.errors import ConfigError
@@ -89,7 +94,11 @@ def _predict(cfg: DictConfig) -> None:
     with gc_paused():
         from facekp.tasks.common import build  # takes seconds
     register_plugins(cfg.plugins)
-    build(cfg.task)
+    try:
+        build(cfg.task)
+    except KeyboardInterrupt:
+        remove_unused_folder()
+        raise
 
 
 def train_main() -> None:
@@ -99,6 +108,7 @@ def train_main() -> None:
     logging.getLogger("hydra_plugins.hydra_optuna_sweeper._impl").setLevel(logging.WARNING)
     with one_line_errors():
         sys.argv[1:] = with_default_experiment(expand_resume(quote_paths(sys.argv[1:])))
+        check_multirun(sys.argv[1:])
     with resumable(), report_hydra_errors("config"):
         _train()
 

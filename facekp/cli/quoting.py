@@ -18,7 +18,9 @@ PATHS = frozenset(
     }
 )  # fmt: skip
 """Settings whose value is a file or folder, or several in a list or a sweep."""
-LITERAL = frozenset({"output", "runs_dir", "hydra.run.dir", "hydra.sweep.dir", "dataset.group"})
+LITERAL = frozenset(
+    {"output", "runs_dir", "run_dir", "hydra.run.dir", "hydra.sweep.dir", "dataset.group"}
+)
 """Settings that are never a list: folders to be written, a regular expression."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]*")
 """What Hydra takes as it stands."""

@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,21 @@ def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig],
     return wrapped
 
 
+def check_multirun(arguments: Sequence[str]) -> None:
+    """Refuse what would be ignored: arguments of a sweep without `-m`, a search without Optuna.
+
+    Raises:
+        ConfigError: see above.
+    """
+    for_sweeps = [a for a in arguments if a.startswith(("hydra/sweeper=", "hydra/launcher="))]
+    searches = [a for a in arguments if a.startswith(("+search=", "++search="))]
+    several = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
+    if (for_sweeps or searches) and not several:
+        raise ConfigError(f"{[*for_sweeps, *searches][0]}: a sweep or search needs -m")
+    if searches and not any(a.startswith("hydra/sweeper=") for a in for_sweeps):
+        raise ConfigError(f"{searches[0]}: a search needs hydra/sweeper=optuna, too")
+
+
 class SweepReport(Callback):
     """Hydra callback that writes the report after the last job; exits with 1 if jobs failed."""
 
@@ -128,6 +143,10 @@ def _open_search(config: DictConfig) -> Search | None:
 
     from facekp.cli.search import open_search
 
+    if config.hydra.sweeper.n_trials < 1:
+        raise ConfigError(
+            f"hydra.sweeper.n_trials={config.hydra.sweeper.n_trials}: at least 1 is needed"
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = open_search(config)
     if search and search.done:

@@ -139,10 +139,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
         results = summarize_run(cfg, fitted, started, command) | {
             "peak_bytes": peak_bytes(trainer.strategy.root_device)
         }
-        if cfg.report:
-            report = write_report(cfg, results, fitted, module, trainer)
-        atomic_write_text(run_dir / RESULTS, json.dumps(results, indent=2))
-        show(results, cfg, run_dir)
+        report = write_results(cfg, results, fitted, module, trainer)
     return TrainingResult(
         run_dir, fitted.best_ckpt, report, cfg.monitor, fitted.metrics, fitted.history
     )
@@ -238,9 +235,27 @@ def summarize_run(
         "command": command,
         "monitor": cfg.monitor,
         "epochs": len(fitted.history),
-        "seconds": time.perf_counter() - started,
+        "seconds": fitted.earlier_seconds + time.perf_counter() - started,
         **fitted.metrics,
     }
+
+
+def write_results(
+    cfg: DictConfig,
+    results: dict[str, Any],
+    fitted: FitResult,
+    module: KeypointModule,
+    trainer: L.Trainer,
+) -> Path | None:
+    """Write and print a run's results; the path of its report, if there shall be one."""
+    run_dir, report = Path(cfg.run_dir), None
+    if cfg.report:
+        report = write_report(cfg, results, fitted, module, trainer)
+    elif (run_dir / REPORT).is_file():
+        log.info(f"{REPORT} is of an earlier state: resume with report=true to make it again")
+    atomic_write_text(run_dir / RESULTS, json.dumps(results, indent=2))
+    show(results, cfg, run_dir)
+    return report
 
 
 def write_report(

@@ -50,11 +50,13 @@ class FitResult:
         history: one row per epoch.
         metrics: of the best epoch, `val/...`, and on the test split, `test/...`, if there is one.
             Empty in all but the first of several processes.
+        earlier_seconds: duration of the training before it was resumed.
     """
 
     best_ckpt: Path
     history: pd.DataFrame
     metrics: dict[str, float]
+    earlier_seconds: float = 0.0
 
 
 def fit(
@@ -116,7 +118,7 @@ def fit(
             module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
         )
         metrics |= tested[0] if trainer.is_global_zero else {}
-    return FitResult(best_ckpt, history, metrics)
+    return FitResult(best_ckpt, history, metrics, recorder.earlier_seconds)
 
 
 def run_callbacks(run_dir: str | Path, monitor: str) -> list[Callback]:

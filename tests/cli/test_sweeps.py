@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from facekp.cli.sweeps import check_multirun
+from facekp.core.errors import ConfigError
 from tests.conftest import ROOT
 from tests.helpers import sweep_table, train_py
 
@@ -69,6 +72,25 @@ def test_a_sweep_started_again_runs_what_is_missing(tmp_path: Path, small: list[
     assert failing.returncode == 1
     assert sweep_table(tmp_path).loc["0_part1", "status"] == "failed"
     assert "has completed 2 epochs" in sweep_table(tmp_path).loc["0_part1", "error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "hydra/sweeper=optuna experiment=part1 +search=part1",
+            "sweeper=optuna: a sweep or search",
+        ),
+        ("+search=part1", r"\+search=part1: a sweep or search needs -m"),
+        ("hydra/launcher=slurm experiment=part3", "launcher=slurm: a sweep or search needs -m"),
+        ("-m +search=part1", r"\+search=part1: a search needs hydra/sweeper=optuna, too"),
+    ],
+)
+def test_what_a_single_run_would_ignore_is_refused(arguments: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_multirun(arguments.split())
+    check_multirun(["-m", "hydra/sweeper=optuna", "+search=part1"])
+    check_multirun(["hydra.mode=MULTIRUN", "hydra/launcher=cpus"])
 
 
 def test_several_devices_are_not_for_sweeps(tmp_path: Path, small: list[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
 
 import facekp
 from facekp.cli.quoting import inputs_by_name, quote_paths
@@ -111,14 +112,24 @@ def test_python_in_the_documentation_runs(page: str, imm_data: Path, tmp_path: P
 def test_the_whole_course_is_one_page(tmp_path: Path) -> None:
     program = str(ROOT / "examples/course.py")
     small = ["trainer.max_epochs=1", "dataset.batch_size=32", f"data_dir={tmp_path}"]
-    photos = ["--photos", str(ROOT / "docs/astronaut.webp")]
-    command = [sys.executable, program, "--output", str(tmp_path / "course"), *photos, *small]
+    photos, output = tmp_path / "my photos, 1", tmp_path / "course, 1"
+    photos.mkdir()
+    with Image.open(ROOT / "docs/astronaut.webp") as photo:
+        for name in ("a.png", "b.png"):
+            photo.convert("RGB").save(photos / name)
+    command = [sys.executable, program, "--output", str(output), "--photos", str(photos), *small]
     for _ in range(2):  # the second time nothing is trained
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert "epoch" not in done.stdout
-    page = (tmp_path / "course/report.html").read_text()
+    page = (output / "report.html").read_text()
     assert "Blur-pool beside max-pool" in page
+    assert 'alt="a"' in page
+    assert (output / "morph.mp4").is_file()
+    other = [argument.replace("max_epochs=1", "max_epochs=2") for argument in command]
+    done = subprocess.run(other, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "was trained with trainer.max_epochs=1 (now 2); give another --output" in done.stderr
 
 
 @pytest.mark.long

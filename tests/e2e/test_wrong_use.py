@@ -44,6 +44,7 @@ TRAIN = [
     ("threshold=nan", "threshold=nan: give a number above 0"),
     ("seed=-1", "seed=-1: give a whole number, at least 0"),
     ("dataset.batch_size=0", "dataset.batch_size=0: give a whole number, at least 1"),
+    ("dataset.fold=6/5", "dataset.fold=6/5: give K/N, e.g. 1/5, the first of five folds"),
     ("dataset.batch_size=2.5", "dataset.batch_size=2.5: give a whole number, at least 1"),
     ("dataset.num_workers=-1", "dataset.num_workers=-1: give a whole number, at least 0"),
     ("trainer.max_epochs=many", "trainer.max_epochs=many: give a whole number, at least 1"),
@@ -165,6 +166,11 @@ def test_a_value_that_no_job_can_have_stops_a_sweep_before_its_first_job(
         ("trainer.max_epochs=two", "trainer.max_epochs=two: give a whole number, at least 1"),
         ("model.optimizer.lr=interval(-1,1)", "model.optimizer.lr=-1.0: give a number at least 0"),
         ("+hydra.sweeper.params.seed='choice(1,x)'", "seed=x: give a whole number, at least 0"),
+        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: at least 1 is needed"),
+        (
+            "hydra.sweeper.n_trials=x",
+            "hydra.sweeper.n_trials=x: Value 'x' of type 'str' could not be converted to Integer",
+        ),
     ],
 )
 def test_a_value_that_no_trial_can_have_makes_no_study(

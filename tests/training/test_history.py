@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 
 from tests.helpers import Run
@@ -12,6 +14,18 @@ def test_epochs_without_validation_repeat_no_figures(run: Run) -> None:
     frame = pd.read_csv(folder / "metrics.csv")
     assert list(frame["val/mse"].isna()) == [True, False, True, False]
     assert (frame["images_per_second"] < 1e6).all()
+
+
+def test_a_resumed_run_counts_the_time_of_all_sittings(run: Run) -> None:
+    _, folder = run("r", "trainer.max_epochs=1")
+    results = folder / "results.json"
+    first = json.loads(results.read_text())["seconds"]
+    run("r", "trainer.max_epochs=2", f"ckpt_path={folder}/checkpoints/last.ckpt")
+    second = json.loads(results.read_text())["seconds"]
+    run("r", "trainer.max_epochs=3", f"ckpt_path={folder}/checkpoints/last.ckpt")
+    third = json.loads(results.read_text())["seconds"]
+    # What a sitting did after its last checkpoint, such as the report, is not counted again.
+    assert first < second < third
 
 
 def test_tensorboard_shows_losses_in_one_chart_and_hparams(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from facekp.training.trainer import tensorboards
 class History(Callback):
     """Writes `metrics.csv` after each epoch: one row per epoch, one column per metric.
 
-    The rows are stored in the checkpoint, so the file of a resumed run has every epoch once. Both
-    losses also go to one TensorBoard chart, `loss`.
+    The rows are stored in the checkpoint, so the file of a resumed run has every epoch once; so is
+    the time that the training has taken. Both losses also go to one TensorBoard chart, `loss`.
 
     Args:
         path: of the file.
@@ -30,6 +31,9 @@ class History(Callback):
         self.path = Path(path)
         self.rows: list[dict[str, float]] = []
         self.validated = False
+        self.earlier_seconds = 0.0
+        """Duration of the training before it was resumed."""
+        self._started = time.perf_counter()
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -77,9 +81,11 @@ class History(Callback):
             board.add_scalar("lr", rate, trainer.current_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {"rows": self.rows}
+        """The rows and the duration so far."""
+        seconds = self.earlier_seconds + time.perf_counter() - self._started
+        return {"rows": self.rows, "seconds": seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the rows of the resumed run."""
+        """Take over the rows and the duration of the resumed run."""
         self.rows = list(state_dict["rows"])
+        self.earlier_seconds = float(state_dict.get("seconds", 0.0))  # 0.1.0 did not store it
