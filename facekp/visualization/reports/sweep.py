@@ -123,7 +123,7 @@ def means_of_repeats(jobs: pd.DataFrame) -> pd.DataFrame:
     done = done.assign(data=done["data"].str.replace(_FOLD, "", regex=True))
     for _, comparable in done.groupby(["data", "monitor"], sort=False):
         groups = [
-            (dict(zip(keys, key, strict=True)), group.groupby(repeats)["best"].mean())
+            (dict(zip(keys, key, strict=True)), group.groupby(repeats, dropna=False)["best"].mean())
             for key, group in comparable.groupby(keys, sort=False, dropna=False)
         ]
         groups.sort(key=lambda group: group[1].mean())
