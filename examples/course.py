@@ -34,6 +34,7 @@ from facekp.tasks.inputs import find_inputs
 from facekp.tasks.morph import MorphSettings, morph
 from facekp.tasks.predict import predict
 from facekp.training.flatten import flatten
+from facekp.training.resume import ADDED
 from facekp.visualization.reports.page import Section, photo, row, table, write_page
 
 PHOTO = Path(__file__).resolve().parent.parent / "docs/astronaut.webp"
@@ -44,8 +45,8 @@ HYPERPARAMETERS = {
     "part1_both": ["model.optimizer.lr=1e-2", "model.kernel_sizes=3"],
 }
 SETTINGS = ("seed", "dataset", "model", "trainer")
-FREE = ("dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.num_workers",
-        "trainer.precision")  # fmt: skip
+FREE = ("dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
+        "dataset.num_workers", "trainer.precision")  # fmt: skip
 """Of these, what leaves a run's figures as they are, or is chosen by the run itself."""
 LOSS_AND_FACES = ["loss.png", "best.jpg", "worst.jpg"]
 MORPH = MorphSettings((480, 480), None, 25, 1.0, 0.5, "smooth", False, False)
@@ -91,7 +92,7 @@ def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
     predictor = Predictor.load(part3 / BEST)
     predict(predictor, str(photos), None, str(folder / "photos"))
     names = pd.read_csv(folder / "photos/predictions.csv")["picture"].unique()
-    drawn = [folder / "photos" / name for name in names]
+    drawn = [folder / "photos" / name for name in names if not name.endswith(".mp4")]
     sections = [
         *of_run("Part 1: nose tip", part1["part1"], ["data.jpg", *LOSS_AND_FACES]),
         Section(
@@ -161,7 +162,9 @@ def check_settings(folder: Path, config: DictConfig) -> None:
     """Refuse a finished run that was trained with other settings, as its figures are others."""
     before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     now = OmegaConf.to_container(config, resolve=True)
-    old, new = (flatten({part: whole[part] for part in SETTINGS}) for whole in (before, now))
+    old, new = (
+        ADDED | flatten({part: whole[part] for part in SETTINGS}) for whole in (before, now)
+    )
     changed = [
         f"{key}={old.get(key)} (now {new.get(key)})"
         for key in sorted(old.keys() | new.keys())

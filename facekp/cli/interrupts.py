@@ -99,5 +99,5 @@ def _report(folder: Path) -> None:
     jobs = write_sweep_report(folder, _running.command or f"{program()} resume={folder}")
     done = int((jobs["status"] == "done").sum())
     unfinished = len(jobs) - done
-    print(f"\n{done} jobs are done" + (f", {unfinished} are not" if unfinished else ""))
+    print(f"\njobs        {done} done, {unfinished} not")
     print(f"report      {folder / REPORT}")

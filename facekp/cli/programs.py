@@ -107,8 +107,9 @@ def train_main() -> None:
     # It announces its set-up in five lines.
     logging.getLogger("hydra_plugins.hydra_optuna_sweeper._impl").setLevel(logging.WARNING)
     with one_line_errors():
+        if not any(argument.startswith("resume=") for argument in sys.argv[1:]):
+            check_multirun(sys.argv[1:])  # a job of a search is resumed as a single run
         sys.argv[1:] = with_default_experiment(expand_resume(quote_paths(sys.argv[1:])))
-        check_multirun(sys.argv[1:])
     with resumable(), report_hydra_errors("config"):
         _train()
 

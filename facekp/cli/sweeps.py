@@ -119,7 +119,7 @@ class SweepReport(Callback):
         jobs = write_sweep_report(folder, _typed_command())
         means = means_of_repeats(jobs)
         show_means(means)
-        show_ranking(jobs)
+        show_ranking(jobs, means)
         print(f"sweep       {folder / 'sweep.csv'}")
         if len(means):
             print(f"means       {folder / MEANS}")
@@ -236,13 +236,14 @@ def show_means(means: pd.DataFrame, count: int = 5) -> None:
         Console().print(table)
 
 
-def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
+def show_ranking(jobs: pd.DataFrame, means: pd.DataFrame, count: int = 5) -> None:
     """Print the best jobs with the settings that differ, one table for each data.
 
-    Folds are left out: their faces differ, and `show_means` has their means.
+    Folds are left out if there are means, see `show_means`: their faces differ.
 
     Args:
         jobs: see `read_jobs`.
+        means: of them, see `means_of_repeats`.
         count: of jobs per table.
     """
     # They import torch, which a sweep's start need not wait for.
@@ -250,7 +251,9 @@ def show_ranking(jobs: pd.DataFrame, count: int = 5) -> None:
     from facekp.visualization.reports.sweep import swept_settings
 
     settings = swept_settings(jobs)
-    done = jobs[(jobs["status"] == "done") & ~jobs["data"].str.contains(", fold ")]
+    done = jobs[jobs["status"] == "done"]
+    if not means.empty:
+        done = done[~done["data"].str.contains(", fold ")]
     for _, group in done.groupby(["data", "monitor"], sort=False):
         monitor = group["monitor"].iloc[0]
         best = group.sort_values("best").head(count)

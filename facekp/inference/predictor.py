@@ -154,9 +154,10 @@ class Predictor:
 
     @property
     def points_determine_box(self) -> bool:
-        """Whether a face's box can be told from its points: not from one, or from a whole image."""
-        whole_image = self.description.box_source == WholeImage.name
-        return not whole_image and np.ptp(self.description.mean_shape, axis=0).min() > 0.05
+        """Whether a face's box can be told from its points: not from two, or from a whole image."""
+        if self.description.box_source == WholeImage.name or len(self.points) < 3:
+            return False
+        return bool(np.ptp(self.description.mean_shape, axis=0).min() > 0.05)
 
     @property
     def detector(self) -> Detector:

@@ -110,7 +110,8 @@ def fit(
             "dataset.num_workers=0 needs least; "
             f"resume={trainer.default_root_dir} continues the run"
         ) from error
-    history = recorder.frame
+    # Before the test, which restores the states of best.ckpt's callbacks.
+    history, earlier_seconds = recorder.frame, recorder.earlier_seconds
     best_ckpt = Path(str(best.dirpath)) / f"{best.filename}.ckpt"
     metrics = _best_metrics(history, monitor) if trainer.is_global_zero else {}
     if datamodule.splits.get("test"):
@@ -118,7 +119,7 @@ def fit(
             module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
         )
         metrics |= tested[0] if trainer.is_global_zero else {}
-    return FitResult(best_ckpt, history, metrics, recorder.earlier_seconds)
+    return FitResult(best_ckpt, history, metrics, earlier_seconds)
 
 
 def run_callbacks(run_dir: str | Path, monitor: str) -> list[Callback]:

@@ -14,8 +14,8 @@ _FREE = (
     "dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
     "dataset.num_workers", "model.optimizer.fused",
 )  # fmt: skip
-# Settings that older runs lack, with the value that they were trained with.
-_ADDED = {"dataset.fold": str(None), "dataset.split_seed": 0}
+ADDED = {"dataset.fold": str(None), "dataset.split_seed": 0}
+"""Settings that older runs lack, flat, with the value that they were trained with."""
 
 
 def check_resume(description: NetworkDescription, ckpt_path: str) -> NetworkDescription:
@@ -36,7 +36,7 @@ def check_resume(description: NetworkDescription, ckpt_path: str) -> NetworkDesc
     checkpoint, before = read_checkpoint(ckpt_path)
     parts = ("seed", "model", "dataset", "teacher")
     old, new = (
-        _ADDED | flatten({key: d.config.get(key) for key in parts}) for d in (before, description)
+        ADDED | flatten({key: d.config.get(key) for key in parts}) for d in (before, description)
     )
     changed = [
         f"{key}={new.get(key)} (was {old.get(key)})"

@@ -26,7 +26,7 @@ import numpy as np
 
 from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError, skip_or_raise
-from facekp.core.files import atomic_write_text
+from facekp.core.files import IMAGE_SUFFIXES, atomic_write_text
 from facekp.core.geometry import MAX_PIXEL, Size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import (
@@ -137,7 +137,11 @@ class _Reader:
 
     def _is_note(self, row: list[str]) -> bool:
         """Whether a row that begins with `#` is a comment, and not a face of such an image."""
-        return len(row) != len(self.columns.headings) or not any(row[1:])
+        return (
+            len(row) != len(self.columns.headings)
+            or not any(row[1:])
+            or not row[self.columns.image].lower().endswith(IMAGE_SUFFIXES)
+        )
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
