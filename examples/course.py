@@ -15,13 +15,14 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
 import facekp
+from facekp.cli.interrupts import EXIT_CODE
 from facekp.cli.quoting import quote
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.run_folder import BEST, LAST, RESULTS
@@ -33,8 +34,7 @@ from facekp.tasks.compare import compare
 from facekp.tasks.inputs import find_inputs
 from facekp.tasks.morph import MorphSettings, morph
 from facekp.tasks.predict import predict
-from facekp.training.flatten import flatten
-from facekp.training.resume import ADDED
+from facekp.training.resume import DATA_PLACES, changed_settings
 from facekp.visualization.reports.page import Section, photo, row, table, write_page
 
 PHOTO = Path(__file__).resolve().parent.parent / "docs/astronaut.webp"
@@ -45,8 +45,7 @@ HYPERPARAMETERS = {
     "part1_both": ["model.optimizer.lr=1e-2", "model.kernel_sizes=3"],
 }
 SETTINGS = ("seed", "dataset", "model", "trainer")
-FREE = ("dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
-        "dataset.num_workers", "trainer.precision")  # fmt: skip
+FREE = (*DATA_PLACES, "trainer.precision")
 """Of these, what leaves a run's figures as they are, or is chosen by the run itself."""
 LOSS_AND_FACES = ["loss.png", "best.jpg", "worst.jpg"]
 MORPH = MorphSettings((480, 480), None, 25, 1.0, 0.5, "smooth", False, False)
@@ -66,7 +65,7 @@ def main() -> None:
         make_page(folder, arguments.photos, settings)
     except KeyboardInterrupt:
         print(f"\nstopped     {folder}\ncontinue    with the same command", flush=True)
-        raise SystemExit(130) from None
+        raise SystemExit(EXIT_CODE) from None
 
 
 def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
@@ -161,19 +160,13 @@ def trained(folder: Path, experiment: str, *settings: str) -> Path:
 def check_settings(folder: Path, config: DictConfig) -> None:
     """Refuse a finished run that was trained with other settings, as its figures are others."""
     before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    now = OmegaConf.to_container(config, resolve=True)
-    old, new = (
-        ADDED | flatten({part: whole[part] for part in SETTINGS}) for whole in (before, now)
-    )
-    changed = [
-        f"{key}={old.get(key)} (now {new.get(key)})"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in FREE
-    ]
+    now = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
+    changed = changed_settings(before, now, SETTINGS, FREE)
     if changed:
+        differences = [f"{key}={old} (now {new})" for key, (old, new) in changed.items()]
         raise ConfigError(
-            f"{folder} was trained with {', '.join(changed[:5])}; give another --output, or remove "
-            "that folder"
+            f"{folder} was trained with {', '.join(differences[:5])}; give another --output, or "
+            "remove that folder"
         )
 
 

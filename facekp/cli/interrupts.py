@@ -96,7 +96,7 @@ def _report(folder: Path) -> None:
     """Write the report of a sweep's jobs so far."""
     from facekp.visualization.reports.sweep import write_sweep_report
 
-    jobs = write_sweep_report(folder, _running.command or f"{program()} resume={folder}")
+    jobs, _ = write_sweep_report(folder, _running.command or f"{program()} resume={folder}")
     done = int((jobs["status"] == "done").sum())
     unfinished = len(jobs) - done
     print(f"\njobs        {done} done, {unfinished} not")

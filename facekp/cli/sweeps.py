@@ -113,11 +113,10 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write `sweep.csv` and `report.html`."""
-        from facekp.visualization.reports.sweep import MEANS, means_of_repeats, write_sweep_report
+        from facekp.visualization.reports.sweep import MEANS, write_sweep_report
 
         folder = Path(config.hydra.sweep.dir)
-        jobs = write_sweep_report(folder, _typed_command())
-        means = means_of_repeats(jobs)
+        jobs, means = write_sweep_report(folder, _typed_command())
         show_means(means)
         show_ranking(jobs, means)
         print(f"sweep       {folder / 'sweep.csv'}")

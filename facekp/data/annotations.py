@@ -23,7 +23,6 @@ from facekp.data.image_files import ImageFinder
 from facekp.data.records import SPLIT_VERBS, FaceRecord, Splits
 from facekp.data.splits import (
     draw_validation,
-    parse_fold,
     shared_by_splits,
     split_by_group,
 )
@@ -112,13 +111,11 @@ class AnnotationsDataModule(FaceDataModule):
                 f"dataset.val_fraction={val_fraction}, test_fraction={test_fraction}: give "
                 "fractions that leave faces to train on"
             )
-        if fold:
-            parse_fold(fold)
-            if val:
-                raise ConfigError(
-                    f"dataset.fold={fold}, val={val}: a fold is drawn from dataset.train, so give "
-                    "val=null, or the files of both as train=[...]"
-                )
+        if fold and val:
+            raise ConfigError(
+                f"dataset.fold={fold}, val={val}: a fold is drawn from dataset.train, so give "
+                "val=null, or the files of both as train=[...]"
+            )
         self.files = {"train": _listed(train), "val": _listed(val), "test": _listed(test)}
         self.images, self.format, self.landmarks = _listed(images), format, landmarks
         count = sum(map(len, self.files.values()))

@@ -27,7 +27,7 @@ from facekp.data.download import IBUG_ARCHIVE, fetch_archive
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.records import SPLIT_VERBS, FaceRecord, Splits
 from facekp.data.registry import IBUG
-from facekp.data.splits import count_by, draw_validation, parse_fold
+from facekp.data.splits import count_by, draw_validation
 
 TRAIN_XML = "labels_ibug_300W_train.xml"
 TEST_XMLS = ("labels_ibug_300W_test.xml", "labels_ibug_300W_test_parsed.xml")
@@ -156,8 +156,6 @@ class IBUGDataModule(FaceDataModule):
             raise ConfigError(f"dataset.split={split}: choose dlib or 300w")
         if not 0 < val_fraction < 1:
             raise ConfigError(f"dataset.val_fraction={val_fraction}: must be between 0 and 1")
-        if fold:
-            parse_fold(fold)
         self.split, self.val_fraction = split, val_fraction
         self.fold, self.split_seed = fold, split_seed
         self.unlabelled = 0

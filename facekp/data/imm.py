@@ -29,7 +29,7 @@ from facekp.data.download import IMM_ARCHIVE, fetch_archive
 from facekp.data.formats.asf import read_asf
 from facekp.data.records import FaceRecord, Splits
 from facekp.data.registry import IMM
-from facekp.data.splits import parse_fold, split_by_fold
+from facekp.data.splits import split_by_fold
 
 _NAME = re.compile(r"(\d+)-(\d+)[mf]")
 
@@ -114,8 +114,6 @@ class IMMDataModule(FaceDataModule):
         **settings,
     ) -> None:
         super().__init__(**settings)
-        if fold:
-            parse_fold(fold)
         self.val_people = frozenset(int(person) for person in val_people)
         self.fold, self.split_seed = fold, split_seed
 

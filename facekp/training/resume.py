@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from facekp.core.description import NetworkDescription
 from facekp.core.errors import ConfigError
 from facekp.models.checkpoint import read_checkpoint
 from facekp.training.flatten import flatten
 
-# Settings that may differ in a resumed run: where things are, and how fast they are processed.
-_FREE = (
-    "dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
-    "dataset.num_workers", "model.optimizer.fused",
-)  # fmt: skip
+DATA_PLACES = ("dataset.data_dir", "dataset.cache", "dataset.cache_dir", "dataset.download",
+               "dataset.num_workers")  # fmt: skip
+"""Where data is, and how fast it is read: a run's figures do not depend on these settings."""
+_FREE = (*DATA_PLACES, "model.optimizer.fused")
 ADDED = {"dataset.fold": str(None), "dataset.split_seed": 0}
 """Settings that older runs lack, flat, with the value that they were trained with."""
+
+
+def changed_settings(
+    before: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str], free: Sequence[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between two configurations, flat: {name: (before, now)}.
+
+    Args:
+        before: resolved configuration, perhaps of an older run, see `ADDED`.
+        now: the other one.
+        parts: of both, that are compared.
+        free: flat names that may differ.
+    """
+    old, new = (ADDED | flatten({part: c.get(part) for part in parts}) for c in (before, now))
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key not in free
+    }
 
 
 def check_resume(description: NetworkDescription, ckpt_path: str) -> NetworkDescription:
@@ -35,17 +55,11 @@ def check_resume(description: NetworkDescription, ckpt_path: str) -> NetworkDesc
     """
     checkpoint, before = read_checkpoint(ckpt_path)
     parts = ("seed", "model", "dataset", "teacher")
-    old, new = (
-        ADDED | flatten({key: d.config.get(key) for key in parts}) for d in (before, description)
-    )
-    changed = [
-        f"{key}={new.get(key)} (was {old.get(key)})"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in _FREE
-    ]
+    changed = changed_settings(before.config, description.config, parts, _FREE)
     if changed:
+        differences = ", ".join(f"{key}={new} (was {old})" for key, (old, new) in changed.items())
         raise ConfigError(
-            f"ckpt_path={ckpt_path}: a resumed run keeps its settings, but " + ", ".join(changed)
+            f"ckpt_path={ckpt_path}: a resumed run keeps its settings, but {differences}"
         )
     if not isinstance(checkpoint.get("epoch"), int):
         raise ConfigError(f"ckpt_path={ckpt_path}: packed weights can be used, but not resumed")

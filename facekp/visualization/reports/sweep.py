@@ -149,7 +149,7 @@ def swept_settings(jobs: pd.DataFrame) -> list[str]:
     return list(jobs.columns[first + 1 : last])
 
 
-def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
+def write_sweep_report(folder: Path, command: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write `sweep.csv`, `means.csv` and `report.html` into a sweep's folder.
 
     `means.csv`, see `means_of_repeats`, is written if there are several seeds or folds.
@@ -159,7 +159,7 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
         command: that ran it.
 
     Returns:
-        The content of `sweep.csv`, see `read_jobs`.
+        The contents of `sweep.csv`, see `read_jobs`, and of `means.csv`.
     """
     jobs = read_jobs(folder)
     jobs.to_csv(folder / "sweep.csv", index=False)
@@ -190,7 +190,7 @@ def write_sweep_report(folder: Path, command: str) -> pd.DataFrame:
         cards,
         sections,
     )
-    return jobs
+    return jobs, means
 
 
 def _means_section(means: pd.DataFrame) -> list[Section]:
