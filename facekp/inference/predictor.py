@@ -112,7 +112,9 @@ class Predictor:
         self.turned = turned
         self.scheme, self.crop = description.scheme, description.crop
         self.points = list(description.points)
-        self.point_names = self.scheme.subset(self.points).point_names
+        self.output_scheme = self.scheme.subset(self.points)
+        """Of the K points that the network predicts."""
+        self.point_names = self.output_scheme.point_names
         self._flip_order = description.flip_order if flip_test else None
         if flip_test and self._flip_order is None:
             raise ConfigError("flip_test=true: the network does not predict both points of a pair")

@@ -105,7 +105,7 @@ def open_session(
 
     if dataset is not None and input:
         raise ConfigError("input= and dataset= are both given: choose one")
-    scheme = predictor.scheme.subset(predictor.points)
+    scheme = predictor.output_scheme
     box_source = predictor.description.box_source
     known: dict[Path, CorrectedPhoto] = {}
     if dataset is not None:

@@ -136,7 +136,7 @@ def predict(
 
         records = [photo_record(file, face.bbox, face.keypoints) for file, face in of_photos]
         scores = [face.score for _, face in of_photos]
-        scheme = predictor.scheme.subset(predictor.points)
+        scheme = predictor.output_scheme
         write_face_annotations(run.folder, annotation_format, records, scores, scheme)
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
@@ -230,8 +230,7 @@ class _Prediction:
         name = ""
         if suffix:
             name = self._free_name(file, suffix)
-            predictor = self.predictor
-            picture = draw_faces(photo, faces, predictor.scheme.subset(predictor.points))
+            picture = draw_faces(photo, faces, self.predictor.output_scheme)
             save_image(self.folder / name, picture, QUALITY)
         return _Image(file, faces, name)
 

@@ -38,7 +38,7 @@ def predict_video(
     """
     tracks = reader.audio if drawn is not None else []
     shift = -reader.origin_seconds() - Fraction(reader.start)
-    scheme = tracker.predictor.scheme.subset(tracker.predictor.points)
+    scheme = tracker.predictor.output_scheme
     writer: VideoWriter | None = None
     later: Behind | None = None
     sound: list[Any] = []  # before the first frame

@@ -132,7 +132,7 @@ def camera_application(session: CameraSession, pages: Pages) -> Starlette:
         pages: is told which pages are open.
     """
     predictor = session.predictor
-    scheme = predictor.scheme.subset(predictor.points)
+    scheme = predictor.output_scheme
 
     def about(_request: Request) -> Response:
         folder = printable(session.folder)
