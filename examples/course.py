@@ -76,7 +76,7 @@ def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
         photos: a photo, or a folder of them.
         settings: of all runs.
     """
-    find_inputs(str(photos))  # not after half an hour
+    files = find_inputs(str(photos))  # not after half an hour
     part1 = {
         name: trained(folder / name, "part1", *extra, *settings)
         for name, extra in HYPERPARAMETERS.items()
@@ -90,8 +90,11 @@ def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
     compare(list(map(str, pooling)), None, str(folder / "pooling"))
     predictor = Predictor.load(part3 / BEST)
     predict(predictor, str(photos), None, str(folder / "photos"))
-    names = pd.read_csv(folder / "photos/predictions.csv")["picture"].unique()
-    drawn = [folder / "photos" / name for name in names if not name.endswith(".mp4")]
+    faces = pd.read_csv(folder / "photos/predictions.csv")
+    drawn = [folder / "photos" / n for n in faces["picture"].unique() if not n.endswith(".mp4")]
+    text = "The points of part 3's network."
+    if without := [file.name for file in files if str(file) not in set(faces["file"])]:
+        text += f" No face was found in {', '.join(without)}."
     sections = [
         *of_run("Part 1: nose tip", part1["part1"], ["data.jpg", *LOSS_AND_FACES]),
         Section(
@@ -108,7 +111,7 @@ def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
             ["train_samples.jpg", *LOSS_AND_FACES, "filters_1.png"],
         ),
         *of_run("Part 3: a larger data set", part3, LOSS_AND_FACES),
-        Section("Photos", "The points of part 3's network.", [row(*map(photo, drawn))]),
+        Section("Photos", text, [row(*map(photo, drawn))]),
         Section(
             "Blur-pool beside max-pool",
             "Differences are paired: minus max-pool, on the same faces.",

@@ -25,7 +25,7 @@ def command() -> str:
     """The command that repeats this run."""
     if not HydraConfig.initialized():
         return ""
-    overrides = last_values(HydraConfig.get().overrides.task)
+    overrides = _of_single_run(HydraConfig.get().overrides.task)
     return " ".join([program(), *map(shlex.quote, overrides)])
 
 
@@ -34,6 +34,11 @@ def last_values(overrides: Sequence[str]) -> list[str]:
     last = {override.partition("=")[0]: override for override in overrides}
     last.pop("ckpt_path", None)
     return list(last.values())
+
+
+def _of_single_run(overrides: Sequence[str]) -> list[str]:
+    """`last_values` without a search's space, of which a job has its values."""
+    return [o for o in last_values(overrides) if not o.startswith("+search=")]
 
 
 def _recorded_overrides(path: Path, *keys: str) -> list[str]:
@@ -72,7 +77,7 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         before = [override for override in before if not override.startswith("hydra.mode=")]
         return ["-m", *before, f"hydra.sweep.dir={quote(str(folder.absolute()))}", *rest]
     if run.is_file():
-        before = last_values(_recorded_overrides(run))
+        before = _of_single_run(_recorded_overrides(run))
         last_file = folder.absolute() / LAST
         last = [f"ckpt_path={quote(str(last_file))}"] if last_file.is_file() else []
         run_dir = f"hydra.run.dir={quote(str(folder.absolute()))}"

@@ -14,8 +14,8 @@ from facekp.core.landmarks import LandmarkScheme, bundled_schemes
 
 DESCRIPTION_KEY = "facekp"
 """Entry of a checkpoint, and of an ONNX file's metadata, that holds the description."""
-FORMAT = 3
-"""Of what `to_dict` gives; files of format 1, without the entry, and 2 are read too."""
+FORMAT = 4
+"""Of what `to_dict` gives; files of format 1, without the entry, 2 and 3 are read too."""
 MAX_INPUT_SIDE = 4096
 """Pixels; a checkpoint with a larger input is refused, as it could ask for all memory."""
 MAX_BOX_PRIOR = 1000.0
@@ -153,7 +153,6 @@ class NetworkDescription:
     @classmethod
     def _parse(cls, entry: Mapping[str, Any]) -> NetworkDescription:
         height, width = entry["crop"]["size"]
-        detector = entry.get("detector_prior")
         crop = Crop(
             (int(height), int(width)),
             int(entry["crop"]["channels"]),
@@ -163,16 +162,17 @@ class NetworkDescription:
         scheme = LandmarkScheme.from_dict(entry["scheme"])
         points = tuple(int(point) for point in entry["points"])
         mean_shape = np.array(entry["mean_shape"], dtype=float).reshape(-1, 2)
-        prior = np.array(entry["box_prior"], dtype=float)
-        if detector is None and len(points) < scheme.count:
+        prior, detector = entry["box_prior"], entry.get("detector_prior")
+        if entry.get("format") != FORMAT and len(points) < scheme.count:
             # Earlier versions measured `box_prior` with all points of the scheme.
-            detector, prior = prior, _box_prior_of(mean_shape, crop)
+            detector = prior if detector is None else detector
+            prior = _box_prior_of(mean_shape, crop)
         return cls(
             scheme=scheme,
             points=points,
             crop=crop,
             box_source=str(entry["box_source"]),
-            box_prior=prior,
+            box_prior=np.array(prior, dtype=float),
             detector_prior=None if detector is None else np.array(detector, dtype=float),
             mean_shape=mean_shape,
             config=dict(entry["config"]),
@@ -213,7 +213,7 @@ def _upgraded(entry: Mapping[str, Any]) -> dict[str, Any]:
         scheme["normalizer"] = {"name": "interocular", "points": ends}
         return entry | {"scheme": scheme}
     if "format" in entry:
-        if entry["format"] != FORMAT:
+        if entry["format"] not in (3, FORMAT):
             raise ValueError(f"format {entry['format']} is newer than this version of facekp")
         return entry
     if entry["scheme"] not in ("imm58", "ibug68"):

@@ -101,8 +101,7 @@ class LandmarkScheme:
 
     Raises:
         ValueError: a name that no file can have, duplicate names, an index out of range, a point
-            in two flip pairs, an unknown closed part, an unknown normaliser, or a part (sides
-            joined) with the normaliser's name.
+            in two flip pairs, an unknown closed part, or an unknown normaliser.
     """
 
     name: str
@@ -144,9 +143,6 @@ class LandmarkScheme:
         if all(ends) != any(ends) or (not any(ends) and name not in NORMALIZERS):
             choices = f"give two sets of points, or {', '.join(NORMALIZERS)}"
             raise ValueError(f"normalizer {name}: {choices}")
-        # Figures of regions are called nme_REGION, beside nme_NORMALIZER.
-        if taken := self.regions.keys() & {name, "visible", "occluded"}:
-            raise ValueError(f"the part or normalizer {min(taken)}: give it another name")
 
     @property
     def count(self) -> int:
@@ -317,7 +313,12 @@ def read_scheme(path: str | Path) -> LandmarkScheme:
         entry = yaml.load(path.read_text(encoding="utf-8"), loader)
         if unknown := [str(key) for key in entry if key not in ENTRIES]:
             raise ValueError(f"unknown entry {unknown[0]}: choose from {', '.join(ENTRIES)}")
-        return LandmarkScheme.from_dict({"name": path.stem, **entry})
+        scheme = LandmarkScheme.from_dict({"name": path.stem, **entry})
+        # Figures of regions are called nme_REGION, beside nme_NORMALIZER. Networks that were
+        # trained before this was refused can still be used.
+        if taken := scheme.regions.keys() & {scheme.normalizer.name, "visible", "occluded"}:
+            raise ValueError(f"the part or normalizer {min(taken)}: give it another name")
+        return scheme
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
     except KeyError as error:

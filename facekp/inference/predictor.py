@@ -271,7 +271,11 @@ class Predictor:
         """A face box (4,) converted to the convention of the network's training data.
 
         Boxes of the same source, and whole images, are returned unchanged.
+
+        Raises:
+            ConfigError: an unknown source.
         """
+        self._check_source(box_source)
         if box_source in (self.description.box_source, WholeImage.name):
             return box
         prior = np.array(POINTS_PRIORS.get(box_source) or self.detector.points_prior)

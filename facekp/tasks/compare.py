@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facekp.core.errors import ConfigError
+from facekp.core.files import atomic_write_text
 from facekp.core.progress import with_progress
 from facekp.core.run_folder import BEST, HISTORY, REPORT, RESULTS, STARTED
 from facekp.data.datamodule import FaceDataModule
@@ -24,6 +25,7 @@ from facekp.metrics import face_errors, format_metric, nme_column, summarize
 from facekp.tasks.common import output_folder
 from facekp.tasks.training_data import load_training_data
 from facekp.training.flatten import flatten
+from facekp.training.resume import ADDED
 from facekp.visualization.reports.compare import ComparedRun, write_comparison
 
 SETTINGS = ("dataset", "model", "augmentation", "trainer", "seed", "init_from", "teacher")
@@ -85,14 +87,14 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
     figures.insert(0, "run", figures.pop("run"))
     differences = paired_differences({run.label: run.errors for run in compared})
     folder = output_folder(output)
-    figures.to_csv(folder / "figures.csv", index=False)
-    differences.to_csv(folder / "differences.csv", index=False)
-    settings.to_csv(folder / "settings.csv", index=False)
     nme = nme_column(compared[0].errors)
     by_run = {run.label: run.errors[nme] for run in compared}
-    pd.DataFrame({"image": compared[0].errors["image"], **by_run}).to_csv(
-        folder / "errors.csv", index=False
-    )
+    errors = pd.DataFrame({"image": compared[0].errors["image"], **by_run})
+    tables = {
+        "figures": figures, "differences": differences, "settings": settings, "errors": errors
+    }  # fmt: skip
+    for name, frame in tables.items():
+        atomic_write_text(folder / f"{name}.csv", frame.to_csv(index=False))
     first = found[0].predictor
     faces = records[found[0].folder]
     write_comparison(
@@ -152,7 +154,7 @@ def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
 def _differing(predictors: Mapping[str, Predictor]) -> pd.DataFrame:
     """One row per setting that differs, one column per run."""
     settings = {
-        label: flatten({key: predictor.description.config.get(key) for key in SETTINGS})
+        label: ADDED | flatten({key: predictor.description.config.get(key) for key in SETTINGS})
         for label, predictor in predictors.items()
     }
     found = dict.fromkeys(name for of_run in settings.values() for name in of_run)

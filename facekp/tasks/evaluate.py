@@ -125,14 +125,18 @@ def _boxes(
 
     Boxes of another source are turned into it by both box priors, as a detector's are.
     """
-    if datamodule.box_source == predictor.description.box_source:
+    description = predictor.description
+    if datamodule.box_source == description.box_source:
         return [record.bbox for record in records]
-    prior = points_prior([(record.bbox, annotated_points(record)) for record in records])
+    points, to_training = list(description.points), description.box_prior
+    if len(points) < 3 and description.detector_prior is not None:
+        # The box prior of one or two points says nothing.
+        points, to_training = list(range(description.scheme.count)), description.detector_prior
+    prior = points_prior([(record.bbox, annotated_points(record)[points]) for record in records])
     print(
-        f"boxes: {datamodule.box_source} turned into {predictor.description.box_source}, which "
+        f"boxes: {datamodule.box_source} turned into {description.box_source}, which "
         "the network was trained with"
     )
-    to_training = predictor.description.box_prior
     return [apply_box_prior(apply_box_prior(r.bbox, prior), to_training) for r in records]
 
 

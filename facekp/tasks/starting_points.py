@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facekp.core.errors import DataError
+from facekp.core.errors import ConfigError, DataError
 from facekp.core.geometry import (
     apply_box_prior,
     bounding_box,
@@ -89,7 +89,11 @@ class StartingPoints:
             for row in read_predictions_csv(self.path, self._scheme.point_names):
                 box = row.bbox
                 if box is not None and self._training_box is not None and row.box_source:
-                    box = self._training_box(box, row.box_source)
+                    try:
+                        box = self._training_box(box, row.box_source)
+                    except ConfigError as error:
+                        problem = f"{row.file}: {error}"
+                        raise DataError(self.path, problem, "correct its box_source") from error
                 faces = () if box is None else (CorrectedFace(box, row.keypoints, row.angle),)
                 yield CorrectedPhoto(row.file, faces)
             return

@@ -68,15 +68,22 @@ def test_the_first_format_is_read() -> None:
     assert target == "facekp.data.augmentation.Augmentation"
 
 
-def test_an_earlier_network_of_some_points_gets_the_box_prior_of_those() -> None:
+@pytest.mark.parametrize("measured", [None, [0.1, 0.2, 1.1, 1.3]])
+def test_an_earlier_network_of_some_points_gets_the_box_prior_of_those(
+    measured: list[float] | None,
+) -> None:
     # Points that fill the middle half of the box, which is the crop's middle 5/6.
     low, high = 0.5 - 0.25 / 1.2, 0.5 + 0.25 / 1.2
     eyes = np.array([[low, low], [high, high], [0.5, 0.5]])
     entry = describe(points=(0, 1, 2), mean_shape=eyes, crop=Crop((60, 60), 1, 1.2)).to_dict()
-    description = NetworkDescription.from_dict(entry)
+    entry["detector_prior"] = measured
+    description = NetworkDescription.from_dict(entry | {"format": 3})
     np.testing.assert_allclose(description.box_prior, [0, 0, 2, 2], atol=1e-9)
     assert description.detector_prior is not None
-    np.testing.assert_array_equal(description.detector_prior, entry["box_prior"])
+    np.testing.assert_array_equal(description.detector_prior, measured or entry["box_prior"])
+    # Today's are read as they are.
+    again = NetworkDescription.from_dict(description.to_dict())
+    assert again.to_dict() == description.to_dict()
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_the_whole_course_is_one_page(tmp_path: Path) -> None:
     with Image.open(ROOT / "docs/astronaut.webp") as photo:
         for name in ("a.png", "b.png"):
             photo.convert("RGB").save(photos / name)
+    Image.new("RGB", (80, 60)).save(photos / "empty.png")
     command = [sys.executable, program, "--output", str(output), "--photos", str(photos), *small]
     for _ in range(2):  # the second time nothing is trained
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -125,6 +126,7 @@ def test_the_whole_course_is_one_page(tmp_path: Path) -> None:
     page = (output / "report.html").read_text()
     assert "Blur-pool beside max-pool" in page
     assert 'alt="a"' in page
+    assert "No face was found in empty.png." in page
     assert (output / "morph.mp4").is_file()
     other = [argument.replace("max_epochs=1", "max_epochs=2") for argument in command]
     done = subprocess.run(other, cwd=ROOT, capture_output=True, text=True, check=False)

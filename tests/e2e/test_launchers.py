@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -42,3 +43,7 @@ def test_a_search_continues_where_its_storage_says(tmp_path: Path, small: list[s
     assert done.returncode == 0
     assert "complete: 3 trials" in done.stdout
     assert len(list(tmp_path.glob("runs/sweeps/*"))) == 3
+    job = sorted(tmp_path.glob("runs/sweeps/*/*/results.json"))[0].parent
+    done = train_py(tmp_path, f"resume={job}")
+    assert done.returncode == 0, done.stderr
+    assert "+search" not in json.loads((job / "results.json").read_text())["command"]

@@ -128,6 +128,18 @@ def test_predictions_are_where_the_work_starts_and_stay_as_they_are(
     assert [photo.file for photo in saved] == [str(folder / "a.jpg")]
 
 
+def test_boxes_of_an_unknown_detector_are_refused(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    predict(predictor, str(folder), None, str(tmp_path / "p"), options=Options("none"))
+    start = tmp_path / "p/predictions.csv"
+    table = pd.read_csv(start)
+    table.loc[0, "box_source"] = "mine"
+    table.to_csv(start, index=False)
+    with pytest.raises(DataError, match=r"predictions\.csv: .*a\.jpg: box_source=mine: choose one"):
+        session_of(predictor, tmp_path, folder, points=str(start))
+
+
 def test_the_same_command_again_goes_on(
     predictor: Predictor, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from facekp.core.errors import ConfigError
-from facekp.tasks.compare import _labels, compare, paired_differences
+from facekp.tasks.compare import _differing, _labels, compare, paired_differences
 from tests.helpers import Page, Run
 
 
@@ -55,6 +57,16 @@ def test_losses_of_other_functions_are_not_compared(
         compare(runs, str(imm_data), str(output))
         assert (output / "mse.png").is_file() == note
         assert ("The loss functions differ" in (output / "report.html").read_text()) == note
+
+
+def test_settings_that_an_older_run_lacks_do_not_differ() -> None:
+    now: dict[str, Any] = {"seed": 0, "dataset": {"fold": None, "split_seed": 0, "batch_size": 4}}
+    before = {"seed": 0, "dataset": {"batch_size": 8}}
+    runs = {
+        label: SimpleNamespace(description=SimpleNamespace(config=config))
+        for label, config in (("now", now), ("before", before))
+    }
+    assert _differing(runs)["setting"].tolist() == ["dataset.batch_size"]  # type: ignore[arg-type]
 
 
 def test_labels_are_short(tmp_path: Path) -> None:

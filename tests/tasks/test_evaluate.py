@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,8 +17,9 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.inference.predictor import Predictor
 from facekp.tasks.convert import convert
-from facekp.tasks.evaluate import evaluate
-from tests.helpers import ibug
+from facekp.tasks.evaluate import _boxes, evaluate
+from facekp.training.fit import describe
+from tests.helpers import Run, ibug, imm
 
 
 def run_evaluate(checkpoint: Path, data: Path, output: Path, **changes: Any) -> pd.DataFrame:
@@ -39,6 +44,16 @@ def test_evaluation_agrees_with_training(
     assert curve["network"].is_monotonic_increasing
     assert (tmp_path / "curve.png").stat().st_size > 5000
     assert len(json.loads((tmp_path / "metrics.json").read_text())) == 2
+
+
+def test_a_run_on_a_fold_is_evaluated_on_it(run: Run, imm_data: Path, tmp_path: Path) -> None:
+    _, folder = run("r", "dataset.fold=2/4", "trainer.max_epochs=1")
+    metrics = run_evaluate(folder / "checkpoints/best.ckpt", imm_data, tmp_path / "out")
+    fold = imm(imm_data, fold="2/4").splits["val"]
+    errors = pd.read_csv(tmp_path / "out/errors.csv")
+    assert errors["image"].tolist() == [record.name for record in fold]
+    then = pd.read_csv(folder / "metrics.csv")["val/mae_px"].iloc[-1]
+    assert metrics["mae_px"][0] == pytest.approx(then, rel=1e-3)
 
 
 def test_300w_figures_only_by_its_protocol(
@@ -82,6 +97,20 @@ def test_on_other_data(
         run_evaluate(
             checkpoints["imm"], ibug_data, tmp_path / "d", dataset=AnnotationsDataModule(**settings)
         )
+
+
+@pytest.mark.parametrize("points", [range(36, 48), [30]])
+def test_boxes_of_another_source_fit_a_network_of_some_points(
+    points: Sequence[int], ibug_data: Path, tmp_path: Path
+) -> None:
+    """They are those of the whole face, as in training."""
+    source = ibug(ibug_data, points=list(points))
+    description = describe(source, {})
+    crops = SimpleNamespace(description=replace(description, box_source="other"))
+    records = source.splits["val"]
+    for record, box in zip(records, _boxes(crops, source, records), strict=True):  # type: ignore[arg-type]
+        side = record.bbox[2] - record.bbox[0]
+        assert np.abs(box - record.bbox).max() < 0.15 * side
 
 
 def test_visible_and_occluded_points_apart(

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from torch import nn
 
 from facekp.core.description import NetworkDescription
+from facekp.core.files import atomic_write_text
 from facekp.core.geometry import denormalize_points, invert_affine, transform_points
 from facekp.core.progress import format_duration
 from facekp.core.run_folder import REPORT
@@ -183,7 +184,7 @@ def write_run_report(run_dir: Path, run: FinishedRun, network: nn.Module, galler
         The page's path.
     """
     predictions, results = run.predictions, run.results
-    predictions.errors.to_csv(run_dir / "errors.csv", index=False)
+    atomic_write_text(run_dir / "errors.csv", predictions.errors.to_csv(index=False))
     sections = [
         learning_section(run.history, results["monitor"], gallery),
         figures_section(predictions),
@@ -342,7 +343,7 @@ def network_sections(
     device = next(network.parameters()).device
     images = normalize_images(torch.from_numpy(crop[None])).to(device)
     layers = inspection.layer_table(network, images)
-    layers.to_csv(gallery.folder / "layers.csv", index=False)
+    atomic_write_text(gallery.folder / "layers.csv", layers.to_csv(index=False))
     gallery.text(layers.to_string(index=False), "layers")
     counts = dict.fromkeys(("parameters", "multiply_adds"), "{:,}".format)
     text = (

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from facekp.core.files import atomic_write_text
 from facekp.core.progress import format_duration
 from facekp.core.run_folder import EARLIER, ERROR, HISTORY, REPORT, RESULTS, STARTED
 from facekp.visualization import charts
@@ -162,13 +163,15 @@ def write_sweep_report(folder: Path, command: str) -> tuple[pd.DataFrame, pd.Dat
         The contents of `sweep.csv`, see `read_jobs`, and of `means.csv`.
     """
     jobs = read_jobs(folder)
-    jobs.to_csv(folder / "sweep.csv", index=False)
+    atomic_write_text(folder / "sweep.csv", jobs.to_csv(index=False))
     done = jobs[jobs["status"] == "done"]
     settings = swept_settings(jobs)
     gallery = Gallery(folder / "pictures")
     means = means_of_repeats(jobs)
     if len(means):
-        means.to_csv(folder / MEANS, index=False)
+        atomic_write_text(folder / MEANS, means.to_csv(index=False))
+    else:
+        (folder / MEANS).unlink(missing_ok=True)
     sections = [
         *_means_section(means), _jobs_section(folder, jobs), *_by_data(folder, done, gallery)
     ]  # fmt: skip

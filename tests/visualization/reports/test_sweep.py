@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from facekp.visualization.reports.sweep import means_of_repeats
+from facekp.visualization.reports.sweep import means_of_repeats, write_sweep_report
 
 
 def jobs(rows: list[tuple[str, float, str, float, str]]) -> pd.DataFrame:
@@ -38,6 +40,13 @@ def test_means_over_folds_with_paired_differences() -> None:
     np.testing.assert_allclose(means["difference_error"][1], 0.001)
     assert means["paired"][1] == 2
     assert means["data"].tolist() == ["IBUG", "IBUG"]
+
+
+def test_means_of_before_go_when_nothing_is_repeated_any_more(tmp_path: Path) -> None:
+    means = tmp_path / "means.csv"
+    means.write_text("of before")
+    write_sweep_report(tmp_path, "train.py")
+    assert not means.exists()
 
 
 def test_there_are_no_means_where_nothing_is_repeated() -> None:
