@@ -27,10 +27,10 @@ $(BEST)/large/results.json: $(BEST)/medium/results.json
 $(BEST)/best/results.json: $(BEST)/large/results.json
 	$(call run,$(call after,large))
 
-test: setup ## Run the tests
+test: .venv/compiled ## Run the tests
 	$(BIN)/python -m pytest
 
-test-long: setup ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium, documented commands
+test-long: .venv/compiled ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium, documented commands
 	$(BIN)/python -m pytest -m long
 
 docs: setup ## Build the documentation as a site
@@ -65,12 +65,17 @@ format: setup ## Fix what can be fixed automatically
 
 setup: .venv/installed ## Install everything into .venv, as pinned
 
-# Bytecode is compiled now, so that the first start is as fast as later ones.
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.8
-	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.txt
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	touch $@
+
+# Bytecode for the many processes of the tests; other commands compile what they import. A few packages
+# hold files for other versions of Python, which cannot be compiled.
+.venv/compiled: .venv/installed
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@
 
 .venv/benchmarks: .venv/installed benchmarks/requirements.txt
