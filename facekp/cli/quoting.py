@@ -51,11 +51,13 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 def inputs_by_name(arguments: Sequence[str]) -> list[str]:
     """Arguments of `predict.py` in which photos, folders and globs without `input=` get one.
 
-    An address is a name, too: the task says why it cannot be read.
+    An address is a name, too: the task says why it cannot be read. With `task=compare` folders are
+    those of runs, `runs=`.
 
     Raises:
-        ConfigError: photos are given with and without `input=`.
+        ConfigError: names are given with and without the setting.
     """
+    setting = "runs" if "task=compare" in arguments else "input"
     rest: list[str] = []
     inputs: list[str] = []
     for argument in arguments:
@@ -68,10 +70,13 @@ def inputs_by_name(arguments: Sequence[str]) -> list[str]:
             rest.append(argument)
     if not inputs:
         return rest
-    inputs = [_without_interpolation(name) for name in inputs]
-    if any(argument.startswith("input=") for argument in rest):
-        raise ConfigError(f"input= is given, and {inputs[0]} beside it; give all without input=")
-    return [*rest, f"input=[{','.join(map(quote, inputs))}]"]
+    if setting == "input":
+        inputs = [_without_interpolation(name) for name in inputs]
+    if any(argument.startswith(f"{setting}=") for argument in rest):
+        raise ConfigError(
+            f"{setting}= is given, and {inputs[0]} beside it; give all without {setting}="
+        )
+    return [*rest, f"{setting}=[{','.join(map(quote, inputs))}]"]
 
 
 def _quoted(argument: str) -> str:

@@ -30,6 +30,8 @@ def register_plugins(packages: Iterable[str]) -> None:
     """
     if isinstance(packages, str):
         packages = [packages]
+    if not isinstance(packages, Iterable):
+        raise ConfigError(f"plugins={packages}: give a list of packages, e.g. [my_package]")
     for package in packages:
         try:
             importlib.import_module(str(package))

@@ -110,7 +110,7 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
 def _folders(runs: str | Sequence[str] | None) -> list[Path]:
     """The folders of the runs, those of a sweep's finished jobs included."""
     if not runs:
-        raise ConfigError("runs= is missing: give folders, e.g. runs=[runs/part1/A,runs/part1/B]")
+        raise ConfigError("runs= is missing: give folders, e.g. runs/part1/A runs/part1/B")
     folders: list[Path] = []
     for name in [runs] if isinstance(runs, str) else runs:
         folder = Path(str(name))

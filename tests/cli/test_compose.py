@@ -62,6 +62,11 @@ def test_hydras_own_compose_works_too(tmp_path: Path, imm_data: Path) -> None:
     assert facekp.train(cfg).run_dir == tmp_path / "not/there/yet"
 
 
+def test_what_is_no_configuration_is_refused() -> None:
+    with pytest.raises(ConfigError, match="give a configuration that facekp"):
+        facekp.train({})  # type: ignore[arg-type]
+
+
 def test_wrong_overrides_are_named_and_hydra_is_left_as_it_was() -> None:
     before = GlobalHydra.instance().hydra
     with pytest.raises(ConfigError, match=r"did you mean dataset\.batch_size"):

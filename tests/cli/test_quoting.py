@@ -86,6 +86,21 @@ def test_photos_need_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         inputs_by_name(["input='b.jpg'", names[0]])
 
 
+def test_folders_without_a_name_are_the_runs_of_a_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["runs/a, 1", "runs/b"]
+    for name in names:
+        Path(name).mkdir(parents=True)
+    task, given = inputs_by_name(quote_paths([*names, "task=compare"]))
+    (override,) = OverridesParser.create().parse_overrides([given])
+    assert (task, override.key_or_group) == ("task=compare", "runs")
+    assert [str(name) for name in override.value()] == names
+    with pytest.raises(ConfigError, match="runs= is given, and runs/b beside it"):
+        inputs_by_name(["task=compare", "runs=[runs/a]", "runs/b"])
+
+
 def test_a_comma_is_a_sweep_unless_there_is_such_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,6 +198,7 @@ PREDICT = [
     ("input=conf/task", "no photo or video in this folder"),
     ("task=compare", "runs= is missing"),
     ("runs=A,B", "a list is runs=[A,B]"),
+    ("plugins=3", "plugins=3: give a list of packages, e.g. [my_package]"),
     ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
     (
         "ckpt_path=null",
