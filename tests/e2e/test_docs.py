@@ -50,10 +50,10 @@ def test_every_command_of_the_documentation_composes(
 ) -> None:
     monkeypatch.chdir(ROOT)
     _, program, *arguments = shlex.split(command)
-    # Names of photos stand in for a user's own.
+    # Names of photos and runs stand in for a user's own.
     named = [a for a in arguments if "=" in a or a.startswith("-")]
     others = [a for a in arguments if a not in named]
-    assert all(re.search(r"\.(jpg|mp4|webp)$|/$", name) for name in others), command
+    assert all(re.search(r"\.(jpg|mp4|webp)$|/$|^runs/", name) for name in others), command
     if any(argument.startswith("resume=") for argument in named):
         return
     sweep = "-m" in named
