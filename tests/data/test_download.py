@@ -119,6 +119,8 @@ def test_nothing_is_left_of_a_failure(url: str, tmp_path: Path) -> None:
         (zipped(GOOD)[:-40], "neither|broken"),
         (tarred(GOOD)[:60], "neither|broken"),
     ],
+    ids=["zip_up", "zip_absolute", "zip_windows", "tar_up", "tar_link", "tar_device", "nothing",
+         "zip_cut", "tar_cut"],
 )  # fmt: skip
 def test_bad_archives_write_nothing(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "packed").write_bytes(content)
