@@ -93,7 +93,8 @@ def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
     faces = pd.read_csv(folder / "photos/predictions.csv")
     drawn = [folder / "photos" / n for n in faces["picture"].unique() if not n.endswith(".mp4")]
     text = "The points of part 3's network."
-    if without := [file.name for file in files if str(file) not in set(faces["file"])]:
+    found = set(faces["file"])
+    if without := [file.name for file in files if str(file) not in found]:
         text += f" No face was found in {', '.join(without)}."
     sections = [
         *of_run("Part 1: nose tip", part1["part1"], ["data.jpg", *LOSS_AND_FACES]),

@@ -37,7 +37,7 @@ def last_values(overrides: Sequence[str]) -> list[str]:
 
 
 def _of_single_run(overrides: Sequence[str]) -> list[str]:
-    """`last_values` without a search's space, of which a job has its values."""
+    """`last_values` without `+search=`: a job's other overrides hold the values drawn from it."""
     return [o for o in last_values(overrides) if not o.startswith("+search=")]
 
 
