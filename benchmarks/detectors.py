@@ -27,7 +27,6 @@ from benchmarks.common import show
 from facekp.core.geometry import (
     bounding_box,
     intersection_over_union,
-    points_prior,
     relative_box,
     transform_points,
 )
@@ -76,11 +75,12 @@ def main() -> None:
         row |= {"crops": crops, "most turned": found_on(detector, turned, name)[0]}
         row["masked"] = found_on(detector, chosen, name, masked)[0]
         rows.append(row)
-        spread = 100 * np.std([relative_box(extent, box) for box, extent in places], axis=0)
+        relative = np.array([relative_box(extent, box) for box, extent in places])
+        spread = 100 * relative.std(axis=0)
         faces.append(
             {"detector": name, **dict(zip(("x %", "y %", "width %"), spread, strict=False))}
         )
-        priors.append(f"{name}: points_prior {points_prior_of(places).round(3).tolist()}")
+        priors.append(f"{name}: points_prior {np.median(relative, axis=0).round(3).tolist()}")
     doubled = next(row for row in rows if row["detector"] == "dlib, doubled")
     for row in rows:
         ratio = float(str(row["ms per photo"])) / float(str(doubled["ms per photo"]))
@@ -166,12 +166,6 @@ def found_on(
         if boxes and intersection_over_union(boxes[0], extent) > FOUND:
             places.append((boxes[0], extent))
     return len(places), places
-
-
-def points_prior_of(places: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """See `points_prior`; of bounding boxes, whose corners and middle stand for the points."""
-    corners = [(box, np.vstack([e.reshape(2, 2), e.reshape(2, 2).mean(0)])) for box, e in places]
-    return points_prior(corners)
 
 
 def nme(faces: Faces, points: np.ndarray) -> float | None:

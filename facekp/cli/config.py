@@ -11,11 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from facekp.cli.resume import last_values
+from facekp.cli.resume import SEARCH, last_values
 from facekp.core.devices import gpu_count
 from facekp.core.run_folder import new_run_dir
 
-NOT_SEARCHED = ("trainer.gpus=", "runs_dir=", "report=", "data_dir=", "+search=")
+NOT_SEARCHED = ("trainer.gpus=", "runs_dir=", "report=", "data_dir=", SEARCH)
 """Overrides that change where and how a search runs, not what it finds."""
 
 

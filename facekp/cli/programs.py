@@ -56,7 +56,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
     Raises:
         FacekpError: a setting or a data file that cannot work.
     """
-    if not (isinstance(cfg, DictConfig) and cfg):
+    if not (isinstance(cfg, DictConfig) and {"run_dir", "ckpt_path", "runs_dir"} <= set(cfg)):
         raise ConfigError("cfg: give a configuration that facekp.compose(...) returns")
     if cfg.run_dir is None and cfg.ckpt_path:
         cfg = _with_run_dir(cfg, Path(str(cfg.ckpt_path)).absolute().parent.parent)

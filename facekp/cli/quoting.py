@@ -57,7 +57,8 @@ def inputs_by_name(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: names are given with and without the setting.
     """
-    setting = "runs" if "task=compare" in arguments else "input"
+    tasks = [argument for argument in arguments if argument.startswith("task=")]
+    setting = "runs" if tasks[-1:] == ["task=compare"] else "input"
     rest: list[str] = []
     inputs: list[str] = []
     for argument in arguments:

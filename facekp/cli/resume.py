@@ -14,6 +14,9 @@ from facekp.cli.quoting import quote
 from facekp.core.errors import ConfigError, DataError
 from facekp.core.run_folder import LAST, RESUMED, STARTED
 
+SEARCH = "+search="
+"""Beginning of the override that chooses a search, see `conf/search/`."""
+
 
 def program() -> str:
     """How the running program is called: `python train.py`, or the name of a console command."""
@@ -37,8 +40,8 @@ def last_values(overrides: Sequence[str]) -> list[str]:
 
 
 def _of_single_run(overrides: Sequence[str]) -> list[str]:
-    """`last_values` without `+search=`: a job's other overrides hold the values drawn from it."""
-    return [o for o in last_values(overrides) if not o.startswith("+search=")]
+    """`last_values` without the search: a job's other overrides hold the values drawn from it."""
+    return [o for o in last_values(overrides) if not o.startswith(SEARCH)]
 
 
 def _recorded_overrides(path: Path, *keys: str) -> list[str]:

@@ -28,7 +28,7 @@ from rich.table import Table
 from facekp.cli.config import in_sweep
 from facekp.cli.hydra_errors import one_line_errors, one_line_message
 from facekp.cli.interrupts import started
-from facekp.cli.resume import command, program
+from facekp.cli.resume import SEARCH, command, program
 from facekp.cli.validation import check_devices, check_network, check_settings
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.run_folder import ERROR, LAST, REPORT, RESULTS
@@ -82,7 +82,7 @@ def check_multirun(arguments: Sequence[str]) -> None:
         ConfigError: see above.
     """
     for_sweeps = [a for a in arguments if a.startswith(("hydra/sweeper=", "hydra/launcher="))]
-    searches = [a for a in arguments if a.startswith(("+search=", "++search="))]
+    searches = [a for a in arguments if a.startswith(SEARCH)]
     several = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
     if (for_sweeps or searches) and not several:
         raise ConfigError(f"{[*for_sweeps, *searches][0]}: a sweep or search needs -m")

@@ -104,6 +104,11 @@ class NetworkDescription:
         return [self.points.index(point) for point in counterparts]
 
     @property
+    def points_span_face(self) -> bool:
+        """Whether the points' bounding box tells a face's box: not that of two, or of a line."""
+        return len(self.points) > 2 and bool(np.ptp(self.mean_shape, axis=0).min() > 0.05)
+
+    @property
     def covers_scheme(self) -> bool:
         """Whether the network predicts all points of its scheme, in order."""
         return list(self.points) == list(range(self.scheme.count))
@@ -187,8 +192,9 @@ class NetworkDescription:
 def _box_prior_of(mean_shape: np.ndarray, crop: Crop) -> np.ndarray:
     """(4,) box prior of a mean shape (K, 2): the box is the crop's centre, over its expansion."""
     side = np.array(crop.size[::-1], dtype=float)
-    box = np.concatenate([-side, side]) / (2 * crop.box_scale) + np.tile(side / 2, 2)
-    return box_prior([(box, mean_shape * side)])
+    with np.errstate(divide="ignore", invalid="ignore"):  # a scale of 0 is refused later
+        box = np.concatenate([-side, side]) / (2 * crop.box_scale) + np.tile(side / 2, 2)
+        return box_prior([(box, mean_shape * side)])
 
 
 def _check_prior(name: str, prior: np.ndarray) -> None:

@@ -96,27 +96,28 @@ def box_prior(faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     Args:
         faces: a box (4,) and points (K, 2), nan for missing ones, of each face.
     """
-    return _median_of_relative(faces, of_points=False)
+    prior = _median_of_relative(faces, of_points=False)
+    return np.array([0.0, 0.0, 1.0, 1.0]) if prior is None else prior
 
 
-def points_prior(faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def points_prior(faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray | None:
     """(4,) median of the bounding boxes of faces' points relative to their boxes.
 
-    See `box_prior`, of which it is the counterpart.
+    See `box_prior`, of which it is the counterpart. None if no face has three points apart.
     """
     return _median_of_relative(faces, of_points=True)
 
 
 def _median_of_relative(
     faces: Iterable[tuple[np.ndarray, np.ndarray]], of_points: bool
-) -> np.ndarray:
+) -> np.ndarray | None:
     found = []
     for box, points in faces:
         if np.isfinite(points).all(axis=1).sum() >= 3:
             extent = bounding_box(points)
             if (extent[2:] > extent[:2]).all():
                 found.append(relative_box(*((extent, box) if of_points else (box, extent))))
-    return np.median(found, axis=0) if found else np.array([0.0, 0.0, 1.0, 1.0])
+    return np.median(found, axis=0) if found else None
 
 
 def crop_transform(box: np.ndarray, size: Size) -> np.ndarray:

@@ -157,9 +157,8 @@ class Predictor:
     @property
     def points_determine_box(self) -> bool:
         """Whether a face's box can be told from its points: not from two, or from a whole image."""
-        if self.description.box_source == WholeImage.name or len(self.points) < 3:
-            return False
-        return bool(np.ptp(self.description.mean_shape, axis=0).min() > 0.05)
+        description = self.description
+        return description.box_source != WholeImage.name and description.points_span_face
 
     @property
     def detector(self) -> Detector:

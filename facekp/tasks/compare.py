@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
     that differs) and `faces.jpg`.
 
     Args:
-        runs: folders of runs, or of sweeps, whose finished jobs are taken.
+        runs: folders of runs, or of sweeps, whose finished jobs are taken, or globs.
         data_dir: where the data is; None: where it was in training.
         output: folder of the files.
 
@@ -108,25 +109,33 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
 
 
 def _folders(runs: str | Sequence[str] | None) -> list[Path]:
-    """The folders of the runs, those of a sweep's finished jobs included."""
+    """The folders of the runs, those of a sweep's finished jobs and of globs included."""
     if not runs:
         raise ConfigError("runs= is missing: give folders, e.g. runs/part1/A runs/part1/B")
     folders: list[Path] = []
     for name in [runs] if isinstance(runs, str) else runs:
-        folder = Path(str(name))
-        jobs = sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
-        folders += [folder] if (folder / RESULTS).is_file() else jobs
-        if not (jobs or folder in folders):
-            begun = (folder / STARTED).is_dir() or (folder / "multirun.yaml").is_file()
-            resume = f"; python train.py resume={folder} continues it" if begun else ""
-            raise ConfigError(
-                f"runs={folder}: not the folder of a finished run or sweep ({RESULTS} is missing)"
-                f"{resume}"
-            )
+        named = [] if Path(str(name)).exists() else sorted(glob.glob(str(name)))  # noqa: PTH207
+        for folder in map(Path, named or [str(name)]):
+            folders += _finished(folder)
     folders = list({folder.resolve(): folder for folder in folders}.values())
     if len(folders) < 2:
         raise ConfigError(f"runs={folders[0]}: give two or more finished runs")
     return folders
+
+
+def _finished(folder: Path) -> list[Path]:
+    """A finished run's own folder, or those of a sweep's finished jobs."""
+    if (folder / RESULTS).is_file():
+        return [folder]
+    jobs = sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
+    if not jobs:
+        begun = (folder / STARTED).is_dir() or (folder / "multirun.yaml").is_file()
+        resume = f"; python train.py resume={folder} continues it" if begun else ""
+        raise ConfigError(
+            f"runs={folder}: not the folder of a finished run or sweep ({RESULTS} is missing)"
+            f"{resume}"
+        )
+    return jobs
 
 
 def _read(folder: Path) -> _Run:

@@ -27,6 +27,7 @@ from facekp.inference.predictor import Predictor
 from facekp.metrics import face_errors, format_metric, nme_column, summarize
 from facekp.tasks.common import output_folder
 from facekp.tasks.training_data import load_training_data
+from facekp.training.detector_prior import MEASURED_SOURCES
 from facekp.visualization import charts
 
 
@@ -124,19 +125,27 @@ def _boxes(
     """Face boxes (4,) in the convention of the network's training data.
 
     Boxes of another source are turned into it by both box priors, as a detector's are.
+
+    Raises:
+        ConfigError: they are of another source, and the points do not relate the two.
     """
     description = predictor.description
-    if datamodule.box_source == description.box_source:
+    given, needed = datamodule.box_source, description.box_source
+    if given == needed:
         return [record.bbox for record in records]
     points, to_training = list(description.points), description.box_prior
-    if len(points) < 3 and description.detector_prior is not None:
-        # The box prior of one or two points says nothing.
+    spanning = description.points_span_face
+    if not spanning and description.detector_prior is not None and needed not in MEASURED_SOURCES:
+        # It is relative to all points of the scheme.
         points, to_training = list(range(description.scheme.count)), description.detector_prior
+        spanning = True
     prior = points_prior([(record.bbox, annotated_points(record)[points]) for record in records])
-    print(
-        f"boxes: {datamodule.box_source} turned into {description.box_source}, which "
-        "the network was trained with"
-    )
+    if prior is None or not spanning:
+        raise ConfigError(
+            f"dataset: its boxes ({given}) cannot be turned into those of the training ({needed}) "
+            f"by the {len(points)} points that both have; give faces with boxes of the same kind"
+        )
+    print(f"boxes: {given} turned into {needed}, which the network was trained with")
     return [apply_box_prior(apply_box_prior(r.bbox, prior), to_training) for r in records]
 
 

@@ -93,7 +93,8 @@ class StartingPoints:
                         box = self._training_box(box, row.box_source)
                     except ConfigError as error:
                         problem = f"{row.file}: {error}"
-                        raise DataError(self.path, problem, "correct its box_source") from error
+                        remedy = "give the network or the detector= that found it, or correct it"
+                        raise DataError(self.path, problem, remedy) from error
                 faces = () if box is None else (CorrectedFace(box, row.keypoints, row.angle),)
                 yield CorrectedPhoto(row.file, faces)
             return

@@ -32,7 +32,7 @@ from facekp.models.checkpoint import read_checkpoint
 from facekp.models.factory import build_network
 from facekp.tasks.common import build
 from facekp.training.callbacks.distillation import Distillation
-from facekp.training.detector_prior import measure_detector_prior
+from facekp.training.detector_prior import MEASURED_SOURCES, measure_detector_prior
 from facekp.training.fit import FitResult, describe, fit
 from facekp.training.memory import peak_bytes
 from facekp.training.module import KeypointModule
@@ -147,7 +147,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
 
 def detector_prior(datamodule: FaceDataModule) -> np.ndarray | None:
     """How the detector's boxes lie to own annotations'; None if known, or too few are found."""
-    if datamodule.box_source not in ("points", "annotation"):
+    if datamodule.box_source not in MEASURED_SOURCES:
         return None
     prior = measure_detector_prior(datamodule.splits["train"], YuNetDetector())
     if prior is None:

@@ -11,6 +11,8 @@ from facekp.core.progress import with_progress
 from facekp.data.records import FaceRecord
 from facekp.inference.detectors import Detector
 
+MEASURED_SOURCES = ("points", "annotation")
+"""Sources of boxes that only a comparison with a detector's can relate to a whole face."""
 MAX_FACES = 40
 """Faces that are looked for."""
 ENOUGH = 5

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 import facekp
 from facekp.core.errors import ConfigError
@@ -62,9 +64,10 @@ def test_hydras_own_compose_works_too(tmp_path: Path, imm_data: Path) -> None:
     assert facekp.train(cfg).run_dir == tmp_path / "not/there/yet"
 
 
-def test_what_is_no_configuration_is_refused() -> None:
+@pytest.mark.parametrize("cfg", [{}, OmegaConf.create({"seed": 1})])
+def test_what_is_no_configuration_is_refused(cfg: Any) -> None:
     with pytest.raises(ConfigError, match="give a configuration that facekp"):
-        facekp.train({})  # type: ignore[arg-type]
+        facekp.train(cfg)
 
 
 def test_wrong_overrides_are_named_and_hydra_is_left_as_it_was() -> None:

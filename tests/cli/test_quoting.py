@@ -99,6 +99,8 @@ def test_folders_without_a_name_are_the_runs_of_a_comparison(
     assert [str(name) for name in override.value()] == names
     with pytest.raises(ConfigError, match="runs= is given, and runs/b beside it"):
         inputs_by_name(["task=compare", "runs=[runs/a]", "runs/b"])
+    # The last task counts, as with Hydra.
+    assert inputs_by_name(["task=compare", "task=predict", "runs/b"])[-1] == "input=['runs/b']"
 
 
 def test_a_comma_is_a_sweep_unless_there_is_such_a_file(

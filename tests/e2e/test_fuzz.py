@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facekp.core.crop import Crop
+from facekp.core.description import FORMAT
 from facekp.core.errors import ConfigError, DataError, FacekpError
 from facekp.core.image import count_pages, exif_transform, image_size, read_image, warp
 from facekp.core.landmarks import IBUG68, IMM58
@@ -267,21 +268,21 @@ SMALL: dict[str, Any] = dict(
 )
 
 
-def small() -> HeatmapNet:
-    return HeatmapNet(num_keypoints=68, **SMALL)
+def small(count: int = 68) -> HeatmapNet:
+    return HeatmapNet(num_keypoints=count, **SMALL)
 
 
-def checkpoint() -> dict[str, Any]:
-    network = small()
+def checkpoint(count: int = 68, written_as: int = FORMAT) -> dict[str, Any]:
+    network = small(count)
     return {
         "state_dict": {f"network.{name}": value for name, value in network.state_dict().items()},
         "facekp": {
-            "format": 3,
+            "format": written_as,
             "scheme": IBUG68.to_dict(),
-            "points": list(range(68)),
+            "points": list(range(count)),
             "box_source": "dlib",
             "box_prior": [-0.1, -0.2, 1.1, 1.0],
-            "mean_shape": np.linspace(0.1, 0.9, 136).reshape(68, 2).tolist(),
+            "mean_shape": np.linspace(0.1, 0.9, 2 * count).reshape(count, 2).tolist(),
             "crop": {"size": [32, 32], "channels": 1, "box_scale": 1.2, "square": True},
             "config": {
                 "name": "small",
@@ -294,7 +295,8 @@ def checkpoint() -> dict[str, Any]:
 
 def checkpoint_seeds(folder: Path) -> list[bytes]:
     torch.save(checkpoint(), folder / "a.ckpt")
-    return [(folder / "a.ckpt").read_bytes()]
+    torch.save(checkpoint(count=5, written_as=3), folder / "b.ckpt")
+    return [(folder / "a.ckpt").read_bytes(), (folder / "b.ckpt").read_bytes()]
 
 
 def use_network(path: Path) -> None:
@@ -302,7 +304,7 @@ def use_network(path: Path) -> None:
     (points,) = predictor.predict_boxes([FACE])
     sane(points, len(predictor.points))
     if path.suffix == ".ckpt":
-        load_matching_weights(small(), str(path))
+        load_matching_weights(small(len(predictor.points)), str(path))
 
 
 def onnx_seeds(folder: Path) -> list[bytes]:

@@ -44,8 +44,10 @@ def test_runs_are_compared_on_the_same_faces(
 
 
 def test_a_sweep_is_its_finished_jobs(two: list[str], imm_data: Path, tmp_path: Path) -> None:
-    compare(str(Path(two[0]).parent), str(imm_data), str(tmp_path / "compared"))
-    assert pd.read_csv(tmp_path / "compared/figures.csv").run.tolist() == ["a", "b"]
+    sweep = Path(two[0]).parent
+    for runs in (str(sweep), [f"{sweep}/[a-b]"]):
+        compare(runs, str(imm_data), str(tmp_path / "compared"))
+        assert pd.read_csv(tmp_path / "compared/figures.csv").run.tolist() == ["a", "b"]
 
 
 def test_losses_of_other_functions_are_not_compared(

@@ -99,7 +99,7 @@ def test_on_other_data(
         )
 
 
-@pytest.mark.parametrize("points", [range(36, 48), [30]])
+@pytest.mark.parametrize("points", [range(36, 48), range(27, 31), [30]])
 def test_boxes_of_another_source_fit_a_network_of_some_points(
     points: Sequence[int], ibug_data: Path, tmp_path: Path
 ) -> None:
@@ -108,9 +108,23 @@ def test_boxes_of_another_source_fit_a_network_of_some_points(
     description = describe(source, {})
     crops = SimpleNamespace(description=replace(description, box_source="other"))
     records = source.splits["val"]
+    assert records
     for record, box in zip(records, _boxes(crops, source, records), strict=True):  # type: ignore[arg-type]
         side = record.bbox[2] - record.bbox[0]
         assert np.abs(box - record.bbox).max() < 0.15 * side
+
+
+def test_boxes_that_the_points_do_not_relate_are_refused(ibug_data: Path) -> None:
+    """Own annotations' boxes were compared with a detector's, and a nose tip has no size."""
+    source = ibug(ibug_data, points=[30])
+    description = replace(describe(source, {}, np.array([0, 0, 0.4, 0.4])), box_source="annotation")
+    records = source.splits["val"]
+    with pytest.raises(ConfigError, match=r"boxes \(dlib\) cannot be turned into .*\(annotation\)"):
+        _boxes(SimpleNamespace(description=description), source, records)  # type: ignore[arg-type]
+    whole = replace(describe(ibug(ibug_data), {}), box_source="other")
+    two = [replace(r, keypoints=np.where(np.arange(68)[:, None] < 2, 9.0, np.nan)) for r in records]
+    with pytest.raises(ConfigError, match="by the 68 points that both have"):
+        _boxes(SimpleNamespace(description=whole), source, two)  # type: ignore[arg-type]
 
 
 def test_visible_and_occluded_points_apart(
