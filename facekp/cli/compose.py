@@ -42,6 +42,12 @@ def compose(*overrides: str, config_name: str = "config") -> DictConfig:
         ConfigError: an argument that cannot be used.
     """
     register_resolvers()
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(
+                f"{override!r}: give each setting as a text of its own, e.g. "
+                'compose("experiment=part1", "seed=1")'
+            )
     if config_name == "config":
         overrides = tuple(with_default_experiment(overrides))
     before = GlobalHydra.instance().hydra  # of a program or notebook that uses Hydra itself

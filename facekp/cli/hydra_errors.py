@@ -114,20 +114,10 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
             return f"{error.override}: settings are given as name=value, e.g. experiment=part1"
         reason = text.splitlines()[0]
         return f"{error.override}: cannot be read ({reason}); quote what the shell or Hydra takes"
-    if option := re.search(r"Could not find '(.+)/(.*)'", text):
-        group, name = option.groups()
-        if new := RENAMED.get(f"{group}={name}"):
-            return f"{group}={name}: was renamed to {new}"
-        listing = text.partition("Config search path")[0]
-        choices = re.findall(r"^\t(\S+)$", listing, re.MULTILINE)
-        return f"{group}={name}: there is no such file in conf/; choose one of {', '.join(choices)}"
+    if option := re.search(r"Could not (?:find|load) '(.+)/([^/']*)'", text):
+        return _no_such_file(text, *option.groups())
     if setting := re.search(r"Could not override '(.+)'", text):
-        name = setting[1]
-        if new := RENAMED.get(name):
-            return f"{name}: was renamed to {new}"
-        near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
-        advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
-        return f"{name}: there is no such setting here; {advice}"
+        return _no_such_setting(setting[1], config_name, arguments)
     if several := re.match(r"Ambiguous value for argument '([\w.]+)=", text):
         name = several[1]
         return (
@@ -139,6 +129,27 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
         return f"{wrong[1]}: {cause.splitlines()[0]}"
     message = " ".join(f"{text} {error.__cause__ or ''}".split())
     return f"{message} ({' '.join(arguments)})"
+
+
+def _no_such_file(text: str, group: str, name: str) -> str:
+    if new := RENAMED.get(f"{group}={name}"):
+        return f"{group}={name}: was renamed to {new}"
+    listing = text.partition("Config search path")[0]
+    # For an entry of a list Hydra lists no choices.
+    choices = re.findall(r"^\t(\S+)$", listing, re.MULTILINE) or sorted(
+        path.stem for path in (CONF / group).glob("*.yaml")
+    )
+    return f"{group}={name}: there is no such file in conf/; choose one of {', '.join(choices)}"
+
+
+def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> str:
+    if new := RENAMED.get(name):
+        return f"{name}: was renamed to {new}"
+    near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
+    if name.startswith("hydra.sweeper."):
+        advice = "a search has hydra/sweeper=optuna"
+    return f"{name}: there is no such setting here; {advice}"
 
 
 def _settings(config_name: str, arguments: Sequence[str]) -> list[str]:

@@ -20,8 +20,11 @@ SEARCH = "+search="
 
 def program() -> str:
     """How the running program is called: `python train.py`, or the name of a console command."""
-    name = Path(sys.argv[0]).name
-    return f"python {name}" if name.endswith(".py") else name
+    file = Path(sys.argv[0])
+    if file.suffix != ".py":
+        return file.name
+    here = file.absolute().parent == Path.cwd()
+    return f"python {shlex.quote(file.name if here else str(file))}"
 
 
 def command() -> str:

@@ -81,7 +81,7 @@ def check_multirun(arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: see above.
     """
-    for_sweeps = [a for a in arguments if a.startswith(("hydra/sweeper=", "hydra/launcher="))]
+    for_sweeps = [a for a in arguments if re.match(r"hydra(/|\.)(sweep|launcher)", a)]
     searches = [a for a in arguments if a.startswith(SEARCH)]
     several = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
     if (for_sweeps or searches) and not several:

@@ -152,7 +152,10 @@ class AnnotationsDataModule(FaceDataModule):
         for choice in [*choices, *(choice.with_suffix(".zip") for choice in choices)]:
             if exists(choice):
                 return choice
-        remedy = f"check dataset.train= (or val=, test=, images=), or set data_dir={self.data_dir}"
+        remedy = (
+            "check dataset.train= (or val=, test=, images=); a relative name is also looked up in "
+            f"data_dir={self.data_dir}"
+        )
         raise DataError(path, "there is no such file or folder", remedy)
 
     def read_splits(self) -> Splits:

@@ -54,6 +54,8 @@ def load_torch(path: Path, device: str) -> tuple[Backend, NetworkDescription]:
         network = network.to(device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
+        if "device type" in reason:  # torch names the 18 that it knows
+            reason = "choose cpu, cuda, or mps on a Mac"
         raise ConfigError(f"device={device}: {reason}; device=cpu works everywhere") from error
     # Otherwise every call would convert the weights.
     network = network.eval().to(memory_format=torch.channels_last)

@@ -33,6 +33,22 @@ class Frame:
     pixels: np.ndarray
 
 
+def check_frames(every: int, start: float, end: float | None) -> None:
+    """Check which frames of a video are chosen, see `VideoReader`.
+
+    Raises:
+        ConfigError: a setting out of range.
+    """
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ConfigError(f"every={every}: give a whole number, at least 1")
+    for name, value in (("start", start), ("end", end)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 <= value < math.inf):
+            raise ConfigError(f"{name}={value}: give seconds from the beginning")
+    if end is not None and end <= start:
+        raise ConfigError(f"end={end}: give more than start={start}")
+
+
 class VideoReader:
     """Frames of a video: phone videos upright, at the times that the file states, also variable.
 
@@ -57,14 +73,7 @@ class VideoReader:
     def __init__(
         self, path: str | Path, every: int = 1, start: float = 0.0, end: float | None = None
     ) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ConfigError(f"every={every}: give a whole number, at least 1")
-        for name, value in (("start", start), ("end", end)):
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and 0 <= value < math.inf):
-                raise ConfigError(f"{name}={value}: give seconds from the beginning")
-        if end is not None and end <= start:
-            raise ConfigError(f"end={end}: give more than start={start}")
+        check_frames(every, start, end)
         try:
             import av
         except ImportError as error:

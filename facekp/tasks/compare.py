@@ -67,9 +67,11 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
         DataError: the data is missing or broken.
     """
     found = [_read(folder) for folder in _folders(runs)]
-    labels = _labels([run.folder for run in found], [run.results["name"] for run in found])
+    settings = _differing([run.predictor for run in found])
+    names = [run.results["name"] for run in found]
+    labels = _labels([run.folder for run in found], names, settings)
+    settings.columns = ["setting", *labels]
     named = dict(zip(labels, found, strict=True))
-    settings = _differing({label: run.predictor for label, run in named.items()})
     _check_points(named)
     records = _common_faces(found, data_dir)
     threshold = float(found[0].predictor.description.config.get("threshold", 0.08))
@@ -113,13 +115,13 @@ def _folders(runs: str | Sequence[str] | None) -> list[Path]:
     if not runs:
         raise ConfigError("runs= is missing: give folders, e.g. runs/part1/A runs/part1/B")
     folders: list[Path] = []
-    for name in [runs] if isinstance(runs, str) else runs:
+    for name in runs if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]:
         named = [] if Path(str(name)).exists() else sorted(glob.glob(str(name)))  # noqa: PTH207
         for folder in map(Path, named or [str(name)]):
             folders += _finished(folder)
     folders = list({folder.resolve(): folder for folder in folders}.values())
     if len(folders) < 2:
-        raise ConfigError(f"runs={folders[0]}: give two or more finished runs")
+        raise ConfigError(f"runs={folders[0]}: give two or more different finished runs")
     return folders
 
 
@@ -144,8 +146,16 @@ def _read(folder: Path) -> _Run:
     return _Run(folder, results, history, Predictor.load(folder / BEST))
 
 
-def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
-    """The experiments' names; where they are the same the folders' if short, else with a number."""
+def _labels(folders: Sequence[Path], names: Sequence[str], settings: pd.DataFrame) -> list[str]:
+    """The experiments' names; of the same experiment the setting that differs, if there is one.
+
+    Otherwise the folders' names if they are short, else a number.
+    """
+    if len(set(names)) == 1 and len(settings) == 1:
+        setting, *values = settings.iloc[0]
+        labels = [f"{setting.rpartition('.')[2]}={value}" for value in values]
+        if len(set(labels)) == len(labels) and max(map(len, labels)) <= MAX_LABEL:
+            return labels
     numbers = {name: count(1) for name in names}
     short = [folder.resolve().name for folder in folders]
     use_folders = len(set(short)) == len(short) and max(map(len, short)) <= MAX_LABEL
@@ -160,20 +170,20 @@ def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
     return labels
 
 
-def _differing(predictors: Mapping[str, Predictor]) -> pd.DataFrame:
-    """One row per setting that differs, one column per run."""
-    settings = {
-        label: ADDED | flatten({key: predictor.description.config.get(key) for key in SETTINGS})
-        for label, predictor in predictors.items()
-    }
-    found = dict.fromkeys(name for of_run in settings.values() for name in of_run)
-    names = [name for name in found if name not in INTERNAL]
-    rows = []
-    for name in names:
-        values = {label: str(of_run.get(name, "")) for label, of_run in settings.items()}
-        if len(set(values.values())) > 1:
-            rows.append({"setting": name, **values})
-    return pd.DataFrame(rows, columns=["setting", *settings])
+def _differing(predictors: Sequence[Predictor]) -> pd.DataFrame:
+    """One row per setting that differs: its name, and its value in each run."""
+    settings = [
+        ADDED | flatten({key: predictor.description.config.get(key) for key in SETTINGS})
+        for predictor in predictors
+    ]
+    found = dict.fromkeys(name for of_run in settings for name in of_run)
+    rows = [
+        [name, *(str(of_run.get(name, "")) for of_run in settings)]
+        for name in found
+        if name not in INTERNAL
+    ]
+    differing = [row for row in rows if len(set(row[1:])) > 1]
+    return pd.DataFrame(differing, columns=["setting", *range(len(settings))])
 
 
 def _check_points(runs: Mapping[str, _Run]) -> None:

@@ -130,8 +130,8 @@ def _boxes(
         ConfigError: they are of another source, and the points do not relate the two.
     """
     description = predictor.description
-    given, needed = datamodule.box_source, description.box_source
-    if given == needed:
+    source, needed = datamodule.box_source, description.box_source
+    if source == needed:
         return [record.bbox for record in records]
     points, to_training = list(description.points), description.box_prior
     spanning = description.points_span_face
@@ -142,10 +142,10 @@ def _boxes(
     prior = points_prior([(record.bbox, annotated_points(record)[points]) for record in records])
     if prior is None or not spanning:
         raise ConfigError(
-            f"dataset: its boxes ({given}) cannot be turned into those of the training ({needed}) "
+            f"dataset: its boxes ({source}) cannot be turned into those of the training ({needed}) "
             f"by the {len(points)} points that both have; give faces with boxes of the same kind"
         )
-    print(f"boxes: {given} turned into {needed}, which the network was trained with")
+    print(f"boxes: {source} turned into {needed}, which the network was trained with")
     return [apply_box_prior(apply_box_prior(r.bbox, prior), to_training) for r in records]
 
 

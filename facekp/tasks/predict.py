@@ -20,7 +20,7 @@ from facekp.inference.annotations import FaceAnnotations
 from facekp.inference.faces import Face, Faces
 from facekp.inference.predictor import Predictor
 from facekp.inference.tracking import FaceTracker, TrackedFace
-from facekp.inference.video import VideoReader
+from facekp.inference.video import VideoReader, check_frames
 from facekp.tasks.common import is_on, output_folder
 from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
 from facekp.tasks.known_faces import read_annotations
@@ -47,7 +47,8 @@ class Options:
         smoothing: smooth points over time: a bool, `on` or `off`.
 
     Raises:
-        ConfigError: another kind of pictures; `smoothing` is neither on nor off.
+        ConfigError: another kind of pictures; `smoothing` is neither on nor off; frames out of
+            range.
     """
 
     pictures: str = "auto"
@@ -60,6 +61,7 @@ class Options:
         if self.pictures not in PICTURES:
             raise ConfigError(f"pictures={self.pictures}: choose one of {', '.join(PICTURES)}")
         is_on("smoothing", self.smoothing)
+        check_frames(self.every, self.start, self.end)
 
     @property
     def smooths(self) -> bool:

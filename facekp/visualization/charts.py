@@ -94,7 +94,7 @@ def loss_curves(history: pd.DataFrame, monitor: str) -> Figure:
     _logarithmic(axes, "y", history[shown].to_numpy())
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _epochs(axes)
     axes.legend()
     return figure
 
@@ -209,7 +209,7 @@ def _epochs(axes: Axes) -> None:
     """Whole numbers along the x axis, also for a single epoch."""
     if np.ptp(axes.dataLim.intervalx) < 1:
         axes.set_xlim(0.5, 1.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _strips(axes: Axes, groups: Sequence[tuple[str, pd.Series]], vertical: bool) -> None:

@@ -74,6 +74,8 @@ def test_wrong_overrides_are_named_and_hydra_is_left_as_it_was() -> None:
     before = GlobalHydra.instance().hydra
     with pytest.raises(ConfigError, match=r"did you mean dataset\.batch_size"):
         facekp.compose("dataset.batch_sise=3")
+    with pytest.raises(ConfigError, match=r"\['seed=1'\]: give each setting as a text of its own"):
+        facekp.compose(["seed=1"])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="choose one of 300w_best"):
         facekp.compose("experiment=part9")
     assert GlobalHydra.instance().hydra is before

@@ -47,7 +47,7 @@ class Finalized:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
 
-interrupts.AGAIN = 0.2
+interrupts.REPEAT_AFTER = 0.2
 with interrupts.resumable():
     Finalized()
     while True:

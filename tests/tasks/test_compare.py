@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,6 +41,7 @@ def test_runs_are_compared_on_the_same_faces(
         assert (output / name).stat().st_size > 100
     page = Page(output / "report.html")
     assert page.headings == ["Losses", "Figures", "Differences", "Settings", "Faces"]
+    assert re.search(r"[+-][\d.]+ ± [\d.]+ points<", (output / "report.html").read_text())
     assert not page.fetched
 
 
@@ -64,19 +66,30 @@ def test_losses_of_other_functions_are_not_compared(
 def test_settings_that_an_older_run_lacks_do_not_differ() -> None:
     now: dict[str, Any] = {"seed": 0, "dataset": {"fold": None, "split_seed": 0, "batch_size": 4}}
     before = {"seed": 0, "dataset": {"batch_size": 8}}
-    runs = {
-        label: SimpleNamespace(description=SimpleNamespace(config=config))
-        for label, config in (("now", now), ("before", before))
-    }
-    assert _differing(runs)["setting"].tolist() == ["dataset.batch_size"]  # type: ignore[arg-type]
+    runs: list[Any] = [
+        SimpleNamespace(description=SimpleNamespace(config=config)) for config in (now, before)
+    ]
+    assert _differing(runs).to_numpy().tolist() == [["dataset.batch_size", "4", "8"]]
 
 
 def test_labels_are_short(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("0_a", "2_b", "sweeps/2026-11-27_21-14-09")]
-    assert _labels(folders, ["a", "b", "c"]) == ["a", "b", "c"]
-    assert _labels(folders[:2], ["a", "a"]) == ["0_a", "2_b"]
-    assert _labels(folders, ["a", "a", "c"]) == ["a 1", "a 2", "c"]
-    assert _labels(folders, ["a", "a", "a 1"]) == ["1 a", "2 a", "3 a 1"]
+
+    def labels(names: list[str], *differing: list[str]) -> list[str]:
+        columns = ["setting", *map(str, range(len(names)))]
+        return _labels(folders[: len(names)], names, pd.DataFrame(differing, columns=columns))
+
+    assert labels(["a", "b", "c"]) == ["a", "b", "c"]
+    assert labels(["a", "a"]) == ["0_a", "2_b"]
+    assert labels(["a", "a", "c"]) == ["a 1", "a 2", "c"]
+    assert labels(["a", "a", "a 1"]) == ["1 a", "2 a", "3 a 1"]
+    # One setting that differs says more than a folder's name.
+    rate, width = ["model.optimizer.lr", "0.1", "0.2"], ["model.widths", "[8, 16, 32]", "[64, 64]"]
+    assert labels(["a", "a"], rate) == ["lr=0.1", "lr=0.2"]
+    assert labels(["a", "b"], rate) == ["a", "b"]
+    for differing in ([rate, width], [width]):
+        assert labels(["a", "a"], *differing) == ["0_a", "2_b"]
+    assert labels(["a"] * 3, ["seed", "0", "1", "1"]) == ["a 1", "a 2", "a 3"]
 
 
 def test_runs_that_cannot_be_compared(
@@ -85,10 +98,14 @@ def test_runs_that_cannot_be_compared(
     for runs, message in (
         (None, "runs= is missing"),
         (two[:1], "two or more"),
+        (3, "runs=3: not the folder"),
         ([two[0], two[0]], "two or more"),
         ([two[0], f"{two[0]}/../a"], "two or more"),
         ([two[0], str(tmp_path / "nowhere")], "not the folder of a finished run"),
-        ([two[0], str(run("c", "dataset.points=[0,52]")[1])], r"other points \(a 1, c 2\)"),
+        (
+            [two[0], str(run("c", "dataset.points=[0,52]")[1])],
+            r"other points \(points=\[52\] 1, .* 2\)",
+        ),
     ):
         with pytest.raises(ConfigError, match=message):
             compare(runs, str(imm_data), str(tmp_path / "compared"))

@@ -149,7 +149,8 @@ def read_corrected_csv(path: Path, point_names: Sequence[str]) -> list[Corrected
                     line = reader.line_num
                     raise DataError(path, f"not a face: {error}", _REMEDY, line) from error
     except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
+        remedy = "check the path; task=annotate writes it with the first correction"
+        raise DataError(path, f"cannot be read ({error.strerror})", remedy) from error
     except (UnicodeError, csv.Error) as error:
         raise DataError(path, f"not a CSV file ({error})", _REMEDY) from error
     return list(photos.values())

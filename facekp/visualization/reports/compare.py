@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,9 +136,10 @@ def _figures(figures: pd.DataFrame, runs: Sequence[ComparedRun]) -> Any:
 def _differences(differences: pd.DataFrame) -> Any:
     rows: dict[str, dict[str, str]] = {}
     for row in differences.to_dict("records"):
-        percent = str(row["metric"]).startswith("nme")
-        scale, unit = (100, " %") if percent else (1, "")
-        text = f"{scale * row['difference']:+.3g} ± {scale * row['standard_error']:.2g}{unit}"
+        scale, unit = (100, "points") if row["metric"].startswith("nme") else (1, "px")
+        difference, error = scale * row["difference"], scale * row["standard_error"]
+        digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 2
+        text = f"{difference:+.{digits}f} ± {error:.{digits}f} {unit}"
         rows.setdefault(row["metric"], {"metric": row["metric"]})[row["run"]] = text
     return table(pd.DataFrame(list(rows.values())))
 

@@ -183,7 +183,7 @@ def write_sweep_report(folder: Path, command: str) -> tuple[pd.DataFrame, pd.Dat
     cards |= {f"jobs {status}": str(count) for status, count in counts.items() if status != "done"}
     for name, group in done.groupby("experiment"):
         best = group.iloc[0]
-        cards[f"lowest {best['monitor']}, {name}"] = f"{best['best']:.3g}"
+        cards[f"lowest {best['monitor']}, {name}"] = f"{best['best']:.4g}"
     names = ", ".join(sorted(set(jobs["experiment"])))
     write_page(
         folder / REPORT,
