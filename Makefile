@@ -28,7 +28,7 @@ $(BEST)/best/results.json: $(BEST)/large/results.json
 	$(call run,$(call after,large))
 
 test: .venv/compiled ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-long: .venv/compiled ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium, documented commands
 	$(BIN)/python -m pytest -m long
