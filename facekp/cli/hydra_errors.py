@@ -110,7 +110,8 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
     if isinstance(error, OverrideParseException):
         if "=" not in error.override:
             if config_name == "predict":
-                return f"{error.override}: no such file, and no setting (name=value)"
+                camera = "; for a camera use task=camera" if error.override.isdigit() else ""
+                return f"{error.override}: no such file, and no setting (name=value){camera}"
             return f"{error.override}: settings are given as name=value, e.g. experiment=part1"
         reason = text.splitlines()[0]
         return f"{error.override}: cannot be read ({reason}); quote what the shell or Hydra takes"

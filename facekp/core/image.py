@@ -134,12 +134,7 @@ def exif_transform(path: str | Path) -> np.ndarray:
             problem = f"its EXIF cannot be read ({error})"
             raise DataError(path, problem, "save the image again") from error
         width, height = image.size
-        if image.format == "TIFF" and orientation in (
-            5,
-            6,
-            7,
-            8,
-        ):  # Pillow has transposed it already
+        if image.format == "TIFF" and orientation in range(5, 9):  # Pillow has transposed it
             width, height = height, width
         right, bottom = width - 1.0, height - 1.0
     x, y = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
@@ -170,6 +165,8 @@ def open_image(path: str | Path) -> Image.Image:
             image = Image.open(path, formats=_formats())
     except FileNotFoundError as error:
         raise DataError(path, "no such image", "check the path and the data set") from error
+    except IsADirectoryError as error:
+        raise DataError(path, "a folder, not an image", "give the files in it") from error
     except Image.DecompressionBombError as error:
         problem = f"more than {MAX_PIXELS:,} pixels ({error})"
         raise DataError(path, problem, "downscale it first") from error

@@ -59,6 +59,11 @@ def test_no_other_program_is_run_for_an_image(tmp_path: Path) -> None:
         read_image(tmp_path / "photo.jpg")
 
 
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a folder, not an image; give the files in it"):
+        read_image(tmp_path)
+
+
 def test_tiff_whose_second_page_has_no_size(tmp_path: Path) -> None:
     pages = [Image.new("L", (8, 8)) for _ in range(2)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])

@@ -190,6 +190,7 @@ PREDICT = [
         "task=dance: there is no such file in conf/; choose one of annotate, camera, check_data, ",
     ),
     ("photo.jpg", "photo.jpg: no such file, and no setting (name=value)"),
+    ("0", "0: no such file, and no setting (name=value); for a camera use task=camera"),
     ("inputs=a.jpg", "inputs: there is no such setting here; did you mean input"),
     ("input=nowhere.jpg", "nowhere.jpg: there is no such file or folder"),
     ("input=0", "input=0: no such file; for a camera use task=camera"),
