@@ -193,13 +193,13 @@ def behind(detectors: dict[str, Callable[[], Detector]], data: Path) -> list[dic
         for record in track(records, f"NME behind {name}", transient=True):
             assert record.keypoints is not None
             image = record.load(3)
-            own = nme(
+            in_box = nme(
                 predictor(image, record.bbox[None], IBUGDataModule.box_source), record.keypoints
             )
             found = nme(predictor(image), record.keypoints)
-            if own is not None and found is not None:
-                differences.append((own, found))
-        own_mean, found_mean = np.mean(differences, axis=0)
+            if in_box is not None and found is not None:
+                differences.append((in_box, found))
+        in_box_mean, found_mean = np.mean(differences, axis=0)
         gap = np.diff(differences, axis=1)
         error = float(gap.std() / np.sqrt(len(gap)))
         rows.append(
@@ -207,7 +207,7 @@ def behind(detectors: dict[str, Callable[[], Detector]], data: Path) -> list[dic
                 "detector": name,
                 "found": f"{len(differences)}/{len(records)}",
                 "NME %": found_mean,
-                "with given boxes %": own_mean,
+                "with given boxes %": in_box_mean,
                 "difference": f"{gap.mean():+.3f} +- {error:.3f}",
             }
         )

@@ -128,17 +128,17 @@ def results(run: Path) -> dict[str, float]:
     return json.loads((run / RESULTS).read_text(encoding="utf-8"))
 
 
-def largest_difference(one: Path, other: Path) -> float:
+def largest_difference(first: Path, second: Path) -> float:
     """Of the losses of two runs, relative."""
-    losses = [history(run)[["train/loss", "val/loss"]].to_numpy() for run in (one, other)]
+    losses = [history(run)[["train/loss", "val/loss"]].to_numpy() for run in (first, second)]
     return float(np.abs(losses[0] / losses[1] - 1).max())
 
 
-def same_weights(one: Path, other: Path) -> bool:
+def same_weights(first: Path, second: Path) -> bool:
     """Whether two runs ended with the same weights, to the bit."""
     states = [
         torch.load(run / LAST, map_location="cpu", weights_only=True)["state_dict"]
-        for run in (one, other)
+        for run in (first, second)
     ]
     return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 

@@ -90,11 +90,11 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
+        attributes = dict(attrs)
         self._in_heading = tag == "h2"
-        if given.get("id"):
-            self.ids.append(given["id"] or "")
-        source = given.get("src") or (given.get("href") if tag == "link" else None)
+        if attributes.get("id"):
+            self.ids.append(attributes["id"] or "")
+        source = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
         if source and not source.startswith("data:"):
             self.fetched.append(source)
 
@@ -113,8 +113,8 @@ def figures(folder: Path) -> pd.DataFrame:
 
 
 def assert_same_end(a: Path, b: Path) -> None:
-    one, other = weights(a), weights(b)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    first, second = weights(a), weights(b)
+    assert all(torch.equal(first[name], second[name]) for name in first)
     pd.testing.assert_frame_equal(figures(a), figures(b), check_exact=True)
 
 

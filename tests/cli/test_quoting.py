@@ -73,9 +73,9 @@ def test_photos_need_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in names:
         Path(name).touch()
     arguments = ["task=predict", *names, "--config-dir", ".", "flip_test=true"]
-    *rest, given = inputs_by_name(quote_paths(arguments))
+    *rest, argument = inputs_by_name(quote_paths(arguments))
     assert rest == ["task=predict", "--config-dir", ".", "flip_test=true"]
-    (override,) = OverridesParser.create().parse_overrides([given])
+    (override,) = OverridesParser.create().parse_overrides([argument])
     files = [str(name) for name in override.value()]
     assert files[:4] == names[:4]
     assert [glob.glob(name)[0] for name in files[4:5]] == names[4:5]  # noqa: PTH207
@@ -93,8 +93,8 @@ def test_folders_without_a_name_are_the_runs_of_a_comparison(
     names = ["runs/a, 1", "runs/b"]
     for name in names:
         Path(name).mkdir(parents=True)
-    task, given = inputs_by_name(quote_paths([*names, "task=compare"]))
-    (override,) = OverridesParser.create().parse_overrides([given])
+    task, argument = inputs_by_name(quote_paths([*names, "task=compare"]))
+    (override,) = OverridesParser.create().parse_overrides([argument])
     assert (task, override.key_or_group) == ("task=compare", "runs")
     assert [str(name) for name in override.value()] == names
     with pytest.raises(ConfigError, match="runs= is given, and runs/b beside it"):
@@ -109,9 +109,9 @@ def test_a_comma_is_a_sweep_unless_there_is_such_a_file(
     monkeypatch.chdir(tmp_path)
     for name in ("a (1).csv", "b.csv", "c,d.csv"):
         Path(name).touch()
-    (swept, one) = quote_paths(["dataset.train=a (1).csv,b.csv", "dataset.train=c,d.csv"])
+    (swept, plain) = quote_paths(["dataset.train=a (1).csv,b.csv", "dataset.train=c,d.csv"])
     parser = OverridesParser.create()
-    sweep, single = parser.parse_overrides([swept, one])
+    sweep, single = parser.parse_overrides([swept, plain])
     assert list(sweep.sweep_string_iterator()) == ["'a (1).csv'", "'b.csv'"]
     assert single.value() == "c,d.csv"
     (listed,) = parser.parse_overrides(quote_paths(["input=[a (1).csv,b.csv]"]))

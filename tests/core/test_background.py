@@ -30,10 +30,10 @@ def test_an_error_comes_in_its_turn_and_no_thread_stays() -> None:
         yield 1
         raise ValueError("the second")
 
-    given = ahead(items(), 3)
-    assert next(given) == 1
+    numbers = ahead(items(), 3)
+    assert next(numbers) == 1
     with pytest.raises(ValueError, match="the second"):
-        next(given)
+        next(numbers)
     before = threading.active_count()
     endless = ahead(iter(int, 1), 3)
     next(endless)

@@ -69,8 +69,8 @@ def test_what_is_no_photo_is_refused(photo: Any, message: str) -> None:
 
 
 def test_one_and_several() -> None:
-    for one in (RGB, FORMS["PIL"], FORMS["tensor"], "a.jpg", Path("a.jpg")):
-        assert as_photos(one)[1]
+    for photo in (RGB, FORMS["PIL"], FORMS["tensor"], "a.jpg", Path("a.jpg")):
+        assert as_photos(photo)[1]
     batch = np.stack([RGB, RGB])
     for several in ([RGB, RGB], (p for p in (RGB, RGB)), batch, torch.from_numpy(batch)):
         photos, single = as_photos(several)

@@ -20,7 +20,7 @@ from tests.data.formats.helpers import image
 HEAD = "file,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y"
 
 
-def own(folder: Path, text: str | None = None, **settings: Any) -> AnnotationsDataModule:
+def own_faces(folder: Path, text: str | None = None, **settings: Any) -> AnnotationsDataModule:
     """A data module of `faces.csv`; its images are made as needed."""
     rows = [f"p{at}_{at % 2}.jpg,60,30,30,{30 + at},45,60" for at in range(10)]
     text = "\n".join([HEAD, *rows]) if text is None else text
@@ -41,7 +41,7 @@ def records(module: AnnotationsDataModule, *splits: str) -> list:
 
 
 def test_points_flip_pairs_and_split(tmp_path: Path) -> None:
-    module = own(tmp_path, val_fraction=0.3)
+    module = own_faces(tmp_path, val_fraction=0.3)
     assert module.scheme.point_names == ("left_eye", "right_eye", "nose")
     assert module.scheme.flip_pairs == ((0, 1),)
     assert [len(module.splits[name]) for name in ("train", "val")] == [7, 3]
@@ -57,7 +57,7 @@ def test_names_of_a_bundled_scheme_bring_it(tmp_path: Path) -> None:
     names = scheme.point_names[::-1]
     head = "file," + ",".join(f"{name}_{axis}" for name in names for axis in "xy")
     rows = [f"{at}.jpg,1,2,3,4,5,6,7,8,9,10" for at in range(5)]
-    module = own(tmp_path, "\n".join([head, *rows]))
+    module = own_faces(tmp_path, "\n".join([head, *rows]))
     assert module.scheme is scheme
     assert records(module)[0].keypoints[:, 0].tolist() == [9, 7, 5, 3, 1]
 
@@ -66,38 +66,38 @@ def test_declared_landmarks(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "names: [nose, left_eye, right_eye]\nflip_pairs: [[1, 2]]\n"
     )
-    module = own(tmp_path, landmarks=str(tmp_path / "mine.yaml"))
+    module = own_faces(tmp_path, landmarks=str(tmp_path / "mine.yaml"))
     assert module.scheme.name == "mine"
     assert records(module)[0].keypoints[0].tolist() == [45, 60]
     (tmp_path / "other.yaml").write_text("names: [nose, mouth, chin]\n")
     with pytest.raises(DataError, match="points that landmarks other do not have: left_eye"):
-        own(tmp_path, landmarks=str(tmp_path / "other.yaml"))
+        own_faces(tmp_path, landmarks=str(tmp_path / "other.yaml"))
     with pytest.raises(DataError, match="3 points, landmarks ibug68 have 68"):
-        own(tmp_path, landmarks="ibug68")
+        own_faces(tmp_path, landmarks="ibug68")
 
 
 def test_unnamed_points_go_by_position(tmp_path: Path) -> None:
     rows = [f"{at}.jpg,60,30,30,30,45,60" for at in range(5)]
     text = "\n".join([",0,1,2,3,4,5", *rows])
-    module = own(tmp_path, text)
+    module = own_faces(tmp_path, text)
     assert module.scheme.flip_pairs is None
     assert "no flip pairs" in module.summary()
     (tmp_path / "mine.yaml").write_text(
         "names: [left_eye, right_eye, nose]\nflip_pairs: [[0, 1]]\n"
     )
-    assert own(tmp_path, text, landmarks=str(tmp_path / "mine.yaml")).scheme.name == "mine"
+    assert own_faces(tmp_path, text, landmarks=str(tmp_path / "mine.yaml")).scheme.name == "mine"
     with pytest.raises(DataError, match="3 points, landmarks five have 5"):
-        own(tmp_path, text, landmarks="five")
+        own_faces(tmp_path, text, landmarks="five")
 
 
 def test_mirroring_needs_flip_pairs(tmp_path: Path) -> None:
     import albumentations as A
 
     mirror = Augmentation([A.OneOf([A.HorizontalFlip(p=1)], p=0.1)])
-    own(tmp_path, augmentation=mirror)
+    own_faces(tmp_path, augmentation=mirror)
     text = "\n".join([",0,1,2,3", *(f"{at}.jpg,60,30,30,30" for at in range(5))])
     with pytest.raises(ConfigError, match="have no flip pairs"):
-        own(tmp_path, text, augmentation=mirror)
+        own_faces(tmp_path, text, augmentation=mirror)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_mirroring_needs_flip_pairs(tmp_path: Path) -> None:
 def test_boxes(tmp_path: Path, row: str, box: str | None, expected: list, source: str) -> None:
     head = "file,left,top,right,bottom," + HEAD.removeprefix("file,")
     text = "\n".join([head, *(f"{at}.jpg,{row}" for at in range(5))])
-    module = own(tmp_path, text, box=box)
+    module = own_faces(tmp_path, text, box=box)
     assert module.box_source == source
     np.testing.assert_allclose(records(module)[0].bbox, expected)
 
@@ -121,7 +121,7 @@ def test_boxes(tmp_path: Path, row: str, box: str | None, expected: list, source
 def test_a_test_fraction_beside_a_validation_file(tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text(f"{HEAD}\nv.jpg,60,30,30,30,45,60")
     image(tmp_path / "v.jpg")
-    splits = own(tmp_path, val=str(tmp_path / "v.csv"), test_fraction=0.3).splits
+    splits = own_faces(tmp_path, val=str(tmp_path / "v.csv"), test_fraction=0.3).splits
     assert {name: len(found) for name, found in splits.items()} == {
         "train": 7,
         "val": 1,
@@ -132,28 +132,28 @@ def test_a_test_fraction_beside_a_validation_file(tmp_path: Path) -> None:
 def test_faces_to_predict_are_kept_without_points(tmp_path: Path) -> None:
     rows = [f"{at}.jpg,60,30,30,30,45,60,train" for at in range(4)]
     text = "\n".join([f"{HEAD},split", *rows, "p.jpg,,,,,,,predict"])
-    assert [record.name for record in own(tmp_path, text).splits["predict"]] == ["p.jpg"]
+    assert [record.name for record in own_faces(tmp_path, text).splits["predict"]] == ["p.jpg"]
 
 
 def test_a_box_that_is_forced_and_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"faces.csv:2: p0_0.jpg: the entry has no box"):
-        own(tmp_path, box="annotation")
+        own_faces(tmp_path, box="annotation")
 
 
 def test_groups_by_column_pattern_or_photo(tmp_path: Path) -> None:
     text = "\n".join(
         [f"{HEAD},person", *(f"{at}.jpg,60,30,30,30,45,60,{at // 4}" for at in range(8))]
     )
-    people = {record.group for record in records(own(tmp_path, text))}
+    people = {record.group for record in records(own_faces(tmp_path, text))}
     assert people == {"0", "1"}
-    module = own(tmp_path, group=r"p\d+_(\d)", val_fraction=0.5)
+    module = own_faces(tmp_path, group=r"p\d+_(\d)", val_fraction=0.5)
     assert {record.group for record in module.splits["train"]} != {"0", "1"}
     with pytest.raises(DataError, match=r"dataset.group=x\(\.\) does not match p0_0.jpg"):
-        own(tmp_path, group="x(.)")
+        own_faces(tmp_path, group="x(.)")
     with pytest.raises(ConfigError, match="not a regular expression"):
-        own(tmp_path, group="(")
+        own_faces(tmp_path, group="(")
     with pytest.raises(DataError, match="no column team"):
-        own(tmp_path, text, group="team")
+        own_faces(tmp_path, text, group="team")
 
 
 def test_leaks_are_said_at_once(tmp_path: Path) -> None:
@@ -181,13 +181,13 @@ def test_the_split_column_and_a_test_fraction(tmp_path: Path) -> None:
     text = "\n".join(
         [f"{HEAD},split", *(f"{at}.jpg,60,30,30,30,45,60,{n}" for at, n in enumerate(names))]
     )
-    module = own(tmp_path, text)
+    module = own_faces(tmp_path, text)
     assert {name: len(found) for name, found in module.splits.items()} == {
         "train": 3,
         "val": 2,
         "test": 1,
     }
-    module = own(tmp_path, val_fraction=0.2, test_fraction=0.3)
+    module = own_faces(tmp_path, val_fraction=0.2, test_fraction=0.3)
     assert {name: len(found) for name, found in module.splits.items()} == {
         "train": 5,
         "val": 2,
@@ -200,7 +200,7 @@ def test_faces_without_points_are_left_out_and_counted(tmp_path: Path) -> None:
         "5.jpg,,,,,,",
         "6.jpg,60,30,,,45,60",
     ]
-    module = own(tmp_path, "\n".join([HEAD, *rows]))
+    module = own_faces(tmp_path, "\n".join([HEAD, *rows]))
     assert "1 faces of train have no points and are left out" in module.summary()
     assert "1 of 15 labels missing" in module.summary()
     assert len(records(module)) == 5
@@ -209,7 +209,7 @@ def test_faces_without_points_are_left_out_and_counted(tmp_path: Path) -> None:
 
 def test_a_test_file_without_points_is_for_prediction(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text(f"{HEAD}\np0_0.jpg,,,,,,\n")
-    module = own(tmp_path, test="test.csv")
+    module = own_faces(tmp_path, test="test.csv")
     assert [record.keypoints for record in module.splits["predict"]] == [None]
     assert "test" not in module.splits
 
@@ -266,7 +266,7 @@ def test_points_of_a_turned_photo(tmp_path: Path) -> None:
     exif[0x0112] = 6
     for at in range(5):
         image(tmp_path / f"{at}.jpg", exif=exif)
-    module = own(
+    module = own_faces(
         tmp_path,
         "\n".join([HEAD, *(f"{at}.jpg,60,30,30,30,45,60" for at in range(5))]),
         box="image",
@@ -277,18 +277,18 @@ def test_points_of_a_turned_photo(tmp_path: Path) -> None:
 
 
 def test_folds_leave_the_test_faces_alone(tmp_path: Path) -> None:
-    folds = [own(tmp_path, fold=f"{k}/2", test_fraction=0.3).splits for k in (1, 2)]
+    folds = [own_faces(tmp_path, fold=f"{k}/2", test_fraction=0.3).splits for k in (1, 2)]
     names = [{s: {r.name for r in splits[s]} for s in splits} for splits in folds]
     assert names[0]["test"] == names[1]["test"]
     assert names[0]["train"] == names[1]["val"]
     assert names[0]["val"] == names[1]["train"]
     text = f"{HEAD},split\n0.jpg,60,30,30,30,45,60,train\n1.jpg,60,30,30,30,45,60,val"
     with pytest.raises(ConfigError, match="says itself which faces validate"):
-        own(tmp_path, text, fold="1/2")
+        own_faces(tmp_path, text, fold="1/2")
 
 
 def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
-    module = own(tmp_path)
+    module = own_faces(tmp_path)
     faces = records(module)
     object.__setattr__(faces[0], "tags", ("blur",))
     masks = module.evaluation_subsets("val", faces)
@@ -313,12 +313,12 @@ def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_work(tmp_path: Path, settings: dict, message: str) -> None:
     with pytest.raises((ConfigError, DataError), match=re.escape(message)):
-        own(tmp_path, **settings)
+        own_faces(tmp_path, **settings)
 
 
 def test_missing_labels_train(tmp_path: Path) -> None:
     rows = [f"{at}.jpg,60,30,{'30,30' if at % 2 else ','},45,60" for at in range(8)]
-    module = own(tmp_path, "\n".join([HEAD, *rows]))
+    module = own_faces(tmp_path, "\n".join([HEAD, *rows]))
     shape = module.mean_shape()
     assert torch.isfinite(shape).all()
 
@@ -326,12 +326,12 @@ def test_missing_labels_train(tmp_path: Path) -> None:
 def test_points_that_only_one_file_has_are_said(tmp_path: Path) -> None:
     image(tmp_path / "v.jpg")
     (tmp_path / "v.csv").write_text("file,left_eye_x,left_eye_y,nose_x,nose_y\nv.jpg,60,30,45,60")
-    module = own(tmp_path, val=str(tmp_path / "v.csv"))
+    module = own_faces(tmp_path, val=str(tmp_path / "v.csv"))
     assert "v.csv has no points right_eye" in module.summary()
     assert np.isnan(module.splits["val"][0].keypoints[1]).all()
     (tmp_path / "v.csv").write_text(",0,1\nv.jpg,60,30")
     with pytest.raises(DataError, match=r"v.csv: 1 points, .*faces.csv has 3"):
-        own(tmp_path, val=str(tmp_path / "v.csv"))
+        own_faces(tmp_path, val=str(tmp_path / "v.csv"))
 
 
 def test_the_recipe_comes_with_the_data_set() -> None:
@@ -373,7 +373,7 @@ def test_one_folders_image_is_not_anothers(tmp_path: Path) -> None:
 )
 def test_what_has_nothing_to_train_on_says_why(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises((ConfigError, DataError), match=message):
-        own(tmp_path, text)
+        own_faces(tmp_path, text)
 
 
 def test_two_points_alike(tmp_path: Path) -> None:
@@ -409,7 +409,7 @@ def test_a_face_without_its_chin_has_the_box_of_a_whole_one(tmp_path: Path) -> N
             )
         )
         rows.append(f"{at}.jpg," + ",".join(cells[:6] + (["", ""] if at == 3 else cells[6:])))
-    module = own(tmp_path, "\n".join([head, *rows]))
+    module = own_faces(tmp_path, "\n".join([head, *rows]))
     found = {record.image.stem: record for record in records(module)}
     assert np.isnan(found["3"].keypoints[3]).all()
     for at, box in enumerate(boxes):

@@ -71,8 +71,8 @@ def test_every_mirror_swaps_sides(transform: A.BasicTransform) -> None:
     photo = np.zeros((180, 180, 3), np.uint8)
     augment = Augmentation([A.NoOp(), transform])
     _, moved, _ = augment(photo, points, np.eye(2, 3), size, IBUG68, (0, 0, 0))
-    one = A.Compose([transform], keypoint_params=A.KeypointParams("xy", remove_invisible=False))
-    alone = one(image=photo, keypoints=points)["keypoints"]
+    library = A.Compose([transform], keypoint_params=A.KeypointParams("xy", remove_invisible=False))
+    alone = library(image=photo, keypoints=points)["keypoints"]
     np.testing.assert_allclose(moved, alone[IBUG68.flip_indices], atol=1e-3)
 
 
@@ -131,8 +131,8 @@ def test_the_seed_alone_decides(name: str) -> None:
     def view(augment: Augmentation, seed: tuple[int, ...]) -> np.ndarray:
         return augment(photo, points, np.eye(2, 3), (120, 120), IBUG68, seed)[0]
 
-    one, other = augmentation(name), augmentation(name)
-    view(one, (0, 0, 7))  # what was drawn before must not matter
-    np.testing.assert_array_equal(view(one, (0, 3, 5)), view(other, (0, 3, 5)))
-    assert (view(one, (0, 3, 5)) != view(one, (0, 4, 5))).any()
-    assert (view(one, (0, 3, 5)) != view(one, (1, 3, 5))).any()
+    first, second = augmentation(name), augmentation(name)
+    view(first, (0, 0, 7))  # what was drawn before must not matter
+    np.testing.assert_array_equal(view(first, (0, 3, 5)), view(second, (0, 3, 5)))
+    assert (view(first, (0, 3, 5)) != view(first, (0, 4, 5))).any()
+    assert (view(first, (0, 3, 5)) != view(first, (1, 3, 5))).any()

@@ -488,9 +488,9 @@ def test_a_phone(
     before, (x, y) = points(page), middle(page, point(30))
     session = page.context.new_cdp_session(page)
 
-    def touch(kind: str, *places: tuple[float, float]) -> None:
+    def touch(event: str, *places: tuple[float, float]) -> None:
         touches = [{"x": px, "y": py, "id": at} for at, (px, py) in enumerate(places)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+        session.send("Input.dispatchTouchEvent", {"type": event, "touchPoints": touches})
 
     touch("touchStart", (x, y))
     for step in (6, 14, 24):

@@ -241,13 +241,13 @@ def image_seeds(folder: Path) -> list[bytes]:
     found = []
     exif = Image.Exif()
     exif[0x0112] = 6
-    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"):
+    for name in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"):
         images = [Image.fromarray(pixels), Image.fromarray(pixels[..., 0])]
-        if kind in ("PNG", "TIFF"):
+        if name in ("PNG", "TIFF"):
             images += [Image.fromarray(deep), Image.fromarray(pixels).convert("RGBA")]
         for image in images:
             stream = io.BytesIO()
-            image.save(stream, kind, exif=exif)
+            image.save(stream, name, exif=exif)
             found.append(stream.getvalue())
     return found
 
@@ -417,10 +417,10 @@ def no_longer_than(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def megabytes(kind: str) -> float:
+def megabytes(entry: str) -> float:
     """`VmRSS` (now) or `VmHWM` (the most so far) of this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(kind))
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(entry))
 
 
 def own_error(error: FacekpError, path: Path) -> None:

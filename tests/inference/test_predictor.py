@@ -88,16 +88,16 @@ def test_predictor_takes_paths_arrays_and_lists(
     picture, _, box = draw_ibug_face(2, 0)
     Image.fromarray(picture).save(tmp_path / "a.png")
     predictor = Predictor.load(checkpoints["ibug"])
-    given = np.array([[*box[:2], *(box[:2] + box[2:])]])
-    (one,) = predictor(picture, given)
-    (same,) = predictor(tmp_path / "a.png", given)
-    two = predictor([picture, tmp_path / "a.png"], [np.repeat(given, 3, 0), given[:0]])
-    np.testing.assert_array_equal(one.keypoints, same.keypoints)
-    np.testing.assert_allclose(one.keypoints, two[0][2].keypoints, atol=1e-3)
+    boxes = np.array([[*box[:2], *(box[:2] + box[2:])]])
+    (single,) = predictor(picture, boxes)
+    (same,) = predictor(tmp_path / "a.png", boxes)
+    two = predictor([picture, tmp_path / "a.png"], [np.repeat(boxes, 3, 0), boxes[:0]])
+    np.testing.assert_array_equal(single.keypoints, same.keypoints)
+    np.testing.assert_allclose(single.keypoints, two[0][2].keypoints, atol=1e-3)
     assert [len(faces) for faces in two] == [3, 0]
-    assert one.keypoints.shape == (68, 2)
-    np.testing.assert_array_equal(one.bbox, given[0])
-    grey = predictor(picture[..., 0], given)
+    assert single.keypoints.shape == (68, 2)
+    np.testing.assert_array_equal(single.bbox, boxes[0])
+    grey = predictor(picture[..., 0], boxes)
     assert len(grey) == 1
     with pytest.raises(DataError, match="numbers from"):
         predictor(picture.astype(float))
@@ -122,9 +122,9 @@ def test_boxes_of_several_faces_with_and_without_angles() -> None:
         upright = predictor(photo, boxes, found.box_source, angles=np.zeros(count))
         (listed,) = predictor([photo], [boxes], found.box_source, angles=[[5.0] * count])
         assert len(plain) == len(upright) == len(listed) == count
-        for one, two, three in zip(plain, upright, listed, strict=True):
-            np.testing.assert_array_equal(one.keypoints, two.keypoints)
-            assert not np.array_equal(one.keypoints, three.keypoints)
+        for a, b, c in zip(plain, upright, listed, strict=True):
+            np.testing.assert_array_equal(a.keypoints, b.keypoints)
+            assert not np.array_equal(a.keypoints, c.keypoints)
     with pytest.raises(ConfigError, match="angles"):
         predictor(photo, found.bbox, found.box_source, angles=[1, 2])
     with pytest.raises(ConfigError, match="angles are those of boxes"):

@@ -15,9 +15,9 @@ def test_still_points_are_smoothed_and_moving_ones_are_not_late() -> None:
     assert still[50:].std() < noisy[50:].std() / 2
     smooth = OneEuroFilter()
     for number in range(50):
-        given = np.array([[8.0 * number, 0.0]])
-        found = smooth(given, number / 25, 50.0)
-    late = (given - found)[0, 0] / (8.0 * 25)
+        position = np.array([[8.0 * number, 0.0]])
+        found = smooth(position, number / 25, 50.0)
+    late = (position - found)[0, 0] / (8.0 * 25)
     assert 0 < late < 0.010  # seconds
 
 

@@ -39,8 +39,8 @@ def test_later_looks_are_framed_by_the_points(description: NetworkDescription) -
         axes = np.stack([right - corner, below - corner], axis=-1) / 31  # of the view, in the photo
         seen.append((right + below) / 2)
         turns.append(np.degrees(np.arctan2(axes[:, 1, 0], axes[:, 0, 0])))
-        there = np.linalg.solve(axes[:, None], (points - corner[:, None])[..., None])[..., 0]
-        return (there + 16.5) / 64
+        in_crop = np.linalg.solve(axes[:, None], (points - corner[:, None])[..., None])[..., 0]
+        return (in_crop + 16.5) / 64
 
     off = bounding_box(points) + (25, 5, 40, 30)
     predictor = Predictor(forward, description, tta_passes=6)

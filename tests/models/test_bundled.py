@@ -24,7 +24,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_networks_that_come_along_need_nothing_else(name: str) -> None:
+def test_bundled_networks_need_nothing_else(name: str) -> None:
     assert BUNDLED[name].stat().st_size <= 8e6
     box = np.array([[60.0, 50.0, 190.0, 180.0]])
     (face,) = Predictor.load(name)(ROOT / "docs/astronaut.webp", box)
@@ -34,7 +34,7 @@ def test_networks_that_come_along_need_nothing_else(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "nme", "mae_px"), [(n, *f) for n, f in FIGURES.items()])
-def test_figures_of_the_networks_that_come_along(
+def test_figures_of_the_bundled_networks(
     real_data: Path, name: str, nme: float, mae_px: float
 ) -> None:
     predictor = Predictor.load(name)

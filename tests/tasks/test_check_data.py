@@ -34,7 +34,9 @@ def test_findings_are_a_table(hurt: Path, tmp_path: Path) -> None:
     assert page.count("data:image/jpeg") == found["category"].nunique() - 1 + 3
 
 
-def own(folder: Path, heading: str, count: int = 12, **settings: Any) -> AnnotationsDataModule:
+def own_faces(
+    folder: Path, heading: str, count: int = 12, **settings: Any
+) -> AnnotationsDataModule:
     """Drawn faces with their 68 points in a CSV."""
     rows = [heading]
     for number in range(count):
@@ -51,7 +53,7 @@ def test_own_annotations_and_proposed_flip_pairs(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     heading = ",".join(["file", *(str(at) for at in range(136))])
-    check_data(None, str(tmp_path / "out"), own(tmp_path, heading))
+    check_data(None, str(tmp_path / "out"), own_faces(tmp_path, heading))
     assert "the data suggests 29" in capsys.readouterr().out
     proposed = read_scheme(tmp_path / "out/custom68_proposed.yaml")
     assert set(proposed.flip_pairs or ()) == set(IBUG68.flip_pairs or ())
@@ -67,7 +69,7 @@ def test_a_contradicted_flip_pair_is_a_finding(tmp_path: Path) -> None:
     names = [f"p{chr(97 + at // 26)}{chr(97 + at % 26)}" for at in range(68)]
     names[36], names[39] = "left_a", "right_a"  # both corners of one eye
     heading = ",".join(["file", *(f"{name}_{axis}" for name in names for axis in "xy")])
-    check_data(None, str(tmp_path / "out"), own(tmp_path, heading))
+    check_data(None, str(tmp_path / "out"), own_faces(tmp_path, heading))
     found = pd.read_csv(tmp_path / "out/custom68.csv")
     details = found[found["category"] == "flip pair"]["detail"]
     assert details.str.startswith("left_a and right_a are declared a flip pair").any()

@@ -59,8 +59,8 @@ def test_a_run_on_a_fold_is_evaluated_on_it(run: Run, imm_data: Path, tmp_path: 
 def test_300w_figures_only_by_its_protocol(
     checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    own = run_evaluate(checkpoints["300w"], ibug_data, tmp_path)
-    assert set(own["faces"]) == {"300-W common", "300-W challenging", "300-W full"}
+    own_data = run_evaluate(checkpoints["300w"], ibug_data, tmp_path)
+    assert set(own_data["faces"]) == {"300-W common", "300-W challenging", "300-W full"}
     other = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path)
     assert set(other["faces"]) == {"val"}
     assert "these are not 300-W figures" in capsys.readouterr().out
@@ -81,13 +81,13 @@ def test_on_other_data(
         val=str(val),
         images=str(source.folder),
     )
-    own = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path / "a")
+    own_data = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path / "a")
     other = run_evaluate(
         checkpoints["ibug"], ibug_data, tmp_path / "b", dataset=AnnotationsDataModule(**settings)
     )
     assert "boxes: annotation turned into dlib" in capsys.readouterr().out
-    assert other["images"].tolist() == own["images"].tolist()
-    assert other["mae_px"][0] == pytest.approx(own["mae_px"][0], rel=0.1)
+    assert other["images"].tolist() == own_data["images"].tolist()
+    assert other["mae_px"][0] == pytest.approx(own_data["mae_px"][0], rel=0.1)
     every = run_evaluate(
         checkpoints["ibug"], ibug_data, tmp_path / "c", split="all",
         dataset=AnnotationsDataModule(**settings, box="points"),

@@ -44,17 +44,17 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def make(album: Path, checkpoints: dict[str, Path], tmp_path: Path) -> Any:
     def _make(name: str, **changes: Any) -> Path:
-        look: dict[str, Any] = dict(
+        settings: dict[str, Any] = dict(
             size=[120, 160], zoom=1.0, fps=10, seconds=0.4, hold=0.2, easing="smooth",
             midway=False, mean=False,
         )  # fmt: skip
-        look |= {key: changes.pop(key) for key in list(changes) if key in look}
-        given: dict[str, Any] = dict(
+        settings |= {key: changes.pop(key) for key in list(changes) if key in settings}
+        arguments: dict[str, Any] = dict(
             input=str(album), points=str(album / "points.csv"), face="largest", order="name",
             output=str(tmp_path / name),
         )  # fmt: skip
         predictor = Predictor.load(checkpoints["ibug"], WholeImage)
-        return morph(predictor, settings=MorphSettings(**look), **given | changes)
+        return morph(predictor, settings=MorphSettings(**settings), **arguments | changes)
 
     return _make
 

@@ -168,10 +168,10 @@ def test_boxes_are_not_forgotten_in_silence(
         )
 
 
-@pytest.mark.parametrize("given", [None, "nowhere/*.jpg", []])
-def test_no_input_is_said(checkpoints: dict[str, Path], tmp_path: Path, given: Any) -> None:
+@pytest.mark.parametrize("names", [None, "nowhere/*.jpg", []])
+def test_no_input_is_said(checkpoints: dict[str, Path], tmp_path: Path, names: Any) -> None:
     with pytest.raises(ConfigError, match="input="):
-        run_photos(checkpoints["ibug"], tmp_path, given)
+        run_photos(checkpoints["ibug"], tmp_path, names)
 
 
 @pytest.mark.parametrize("name", ["coco", "csv", "dlib", "pts"])

@@ -63,11 +63,11 @@ def test_halfway_is_the_same_from_both_ends() -> None:
     first, second = (
         on_frame(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8), shape_of(n)) for n in (1, 2)
     )
-    there, back = Morph(first, second, SIZE).frame(0.5), Morph(second, first, SIZE).frame(0.5)
-    assert np.abs(there.astype(int) - back).max() <= 1
+    forth, back = Morph(first, second, SIZE).frame(0.5), Morph(second, first, SIZE).frame(0.5)
+    assert np.abs(forth.astype(int) - back).max() <= 1
     shape = (first.shape + second.shape) / 2
     mean = mean_face([first, second], shape, SIZE)
-    assert np.abs(there.astype(int) - mean).mean() < 2
+    assert np.abs(forth.astype(int) - mean).mean() < 2
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
