@@ -21,6 +21,9 @@ from torchmetrics import Metric
 
 from facekp.core.landmarks import LandmarkScheme
 
+THRESHOLD = 0.08
+"""Of AUC and failure rate, as a fraction of the normaliser, where nothing else is chosen."""
+
 
 @dataclass(frozen=True, eq=False)
 class PointErrors:
@@ -255,7 +258,7 @@ class KeypointMetrics(Metric):
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, threshold: float = 0.08, normalizer: str = "interocular") -> None:
+    def __init__(self, threshold: float = THRESHOLD, normalizer: str = "interocular") -> None:
         super().__init__()
         self.threshold, self.normalizer = threshold, normalizer
         self.metrics = [metric(threshold, normalizer) for metric in METRICS]
@@ -379,7 +382,7 @@ def face_errors(
     found: np.ndarray,
     points: Sequence[int],
     scheme: LandmarkScheme,
-    threshold: float = 0.08,
+    threshold: float = THRESHOLD,
 ) -> pd.DataFrame:
     """One row per face: `image`, `subset`, metrics such as `mae_px`, and the NME of each region.
 

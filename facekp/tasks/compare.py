@@ -22,7 +22,7 @@ from facekp.core.run_folder import BEST, HISTORY, REPORT, RESULTS, STARTED
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.inference.predictor import Predictor
-from facekp.metrics import face_errors, format_metric, nme_column, summarize
+from facekp.metrics import THRESHOLD, face_errors, format_metric, nme_column, summarize
 from facekp.tasks.common import output_folder
 from facekp.tasks.training_data import load_training_data
 from facekp.training.flatten import flatten
@@ -74,7 +74,7 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
     named = dict(zip(labels, found, strict=True))
     _check_points(named)
     records = _common_faces(found, data_dir)
-    threshold = float(found[0].predictor.description.config.get("threshold", 0.08))
+    threshold = float(found[0].predictor.description.config.get("threshold", THRESHOLD))
     compared = []
     for label, run in named.items():
         faces = records[run.folder]

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from facekp.core.description import DESCRIPTION_KEY, NetworkDescription
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.data.dataset import Batch
-from facekp.metrics import KeypointMetrics, device_of_sums
+from facekp.metrics import THRESHOLD, KeypointMetrics, device_of_sums
 from facekp.models.base import normalize_images
 
 
@@ -39,7 +39,7 @@ class KeypointModule(L.LightningModule):
         loss: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], Any] | None = None,
-        threshold: float = 0.08,
+        threshold: float = THRESHOLD,
         description: NetworkDescription | None = None,
     ) -> None:
         super().__init__()
