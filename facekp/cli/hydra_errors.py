@@ -110,7 +110,8 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
     if isinstance(error, OverrideParseException):
         if "=" not in error.override:
             if config_name == "predict":
-                camera = "; for a camera use task=camera" if error.override.isdigit() else ""
+                is_camera = error.override.isdigit() and "task=camera" not in arguments
+                camera = "; for a camera use task=camera" if is_camera else ""
                 return f"{error.override}: no such file, and no setting (name=value){camera}"
             return f"{error.override}: settings are given as name=value, e.g. experiment=part1"
         reason = text.splitlines()[0]
@@ -140,16 +141,21 @@ def _no_such_file(text: str, group: str, name: str) -> str:
     choices = re.findall(r"^\t(\S+)$", listing, re.MULTILINE) or sorted(
         path.stem for path in (CONF / group).glob("*.yaml")
     )
-    return f"{group}={name}: there is no such file in conf/; choose one of {', '.join(choices)}"
+    remedy = f"; choose one of {', '.join(choices)}" if choices else ""
+    return f"{group}={name}: there is no such file in conf/{remedy}"
 
 
 def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> str:
     if new := RENAMED.get(name):
         return f"{name}: was renamed to {new}"
+    if name.startswith("hydra."):
+        search = name.startswith("hydra.sweeper.") and "hydra/sweeper=optuna" not in arguments
+        advice = (
+            "a search has hydra/sweeper=optuna" if search else "--cfg hydra shows those of Hydra"
+        )
+        return f"{name}: there is no such setting here; {advice}"
     near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
     advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
-    if name.startswith("hydra.sweeper."):
-        advice = "a search has hydra/sweeper=optuna"
     return f"{name}: there is no such setting here; {advice}"
 
 

@@ -58,8 +58,7 @@ def resumable() -> Iterator[None]:
         print(f"\nstopped     {folder}")
         if not _running.is_sweep and not (folder / LAST).is_file():
             print("            no epoch was complete: it would begin again")
-        resume = f"{program()} {shlex.quote(f'resume={folder}')}"
-        print(f"continue    {_running.command or resume}", flush=True)
+        print(f"continue    {_running.command or _resume_command(folder)}", flush=True)
         raise SystemExit(EXIT_CODE) from None
 
 
@@ -92,11 +91,15 @@ def _repeated_interrupts() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _resume_command(folder: Path) -> str:
+    return f"{program()} {shlex.quote(f'resume={folder}')}"
+
+
 def _report(folder: Path) -> None:
     """Write the report of a sweep's jobs so far."""
     from facekp.visualization.reports.sweep import write_sweep_report
 
-    jobs, _ = write_sweep_report(folder, _running.command or f"{program()} resume={folder}")
+    jobs, _ = write_sweep_report(folder, _running.command or _resume_command(folder))
     done = int((jobs["status"] == "done").sum())
     unfinished = len(jobs) - done
     print(f"\njobs        {done} done, {unfinished} not")

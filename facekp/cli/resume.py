@@ -21,6 +21,8 @@ SEARCH = "+search="
 def program() -> str:
     """How the running program is called: `python train.py`, or the name of a console command."""
     file = Path(sys.argv[0])
+    if file.name == "_submit.py":  # submitit's, in a job on a cluster
+        return "python train.py"
     if file.suffix != ".py":
         return file.name
     here = file.absolute().parent == Path.cwd()
@@ -33,6 +35,13 @@ def command() -> str:
         return ""
     overrides = _of_single_run(HydraConfig.get().overrides.task)
     return " ".join([program(), *map(shlex.quote, overrides)])
+
+
+def is_repeated_by(recorded: str) -> bool:
+    """Whether a recorded command repeats this run, however the program was called."""
+    words = shlex.split(recorded)
+    overrides = words[2 if words[:1] == ["python"] else 1 :]
+    return overrides == _of_single_run(HydraConfig.get().overrides.task)
 
 
 def last_values(overrides: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ from rich.table import Table
 from facekp.cli.config import in_sweep
 from facekp.cli.hydra_errors import one_line_errors, one_line_message
 from facekp.cli.interrupts import started
-from facekp.cli.resume import SEARCH, command, program
+from facekp.cli.resume import SEARCH, is_repeated_by, program
 from facekp.cli.validation import check_devices, check_network, check_settings
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.run_folder import ERROR, LAST, REPORT, RESULTS
@@ -56,7 +56,7 @@ def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig],
         folder = Path(HydraConfig.get().runtime.output_dir)
         if (folder / RESULTS).is_file():
             results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-            if results["command"] == command():
+            if is_repeated_by(results["command"]):
                 print(f"finished earlier: {folder}")
                 return results[config.monitor]
         if (folder / LAST).is_file():
@@ -81,9 +81,9 @@ def check_multirun(arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: see above.
     """
-    for_sweeps = [a for a in arguments if re.match(r"hydra(/|\.)(sweep|launcher)", a)]
+    for_sweeps = [a for a in arguments if re.match(r"\+{0,2}hydra[/.](sweep|launcher)", a)]
     searches = [a for a in arguments if a.startswith(SEARCH)]
-    several = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
+    several = {"-m", "--multirun", "hydra.mode=MULTIRUN", "--cfg", "-c"} & set(arguments)
     if (for_sweeps or searches) and not several:
         raise ConfigError(f"{[*for_sweeps, *searches][0]}: a sweep or search needs -m")
     if searches and not any(a.startswith("hydra/sweeper=") for a in for_sweeps):

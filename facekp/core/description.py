@@ -104,11 +104,6 @@ class NetworkDescription:
         return [self.points.index(point) for point in counterparts]
 
     @property
-    def points_span_face(self) -> bool:
-        """Whether the points' bounding box tells a face's box: not that of two, or of a line."""
-        return len(self.points) > 2 and bool(np.ptp(self.mean_shape, axis=0).min() > 0.05)
-
-    @property
     def covers_scheme(self) -> bool:
         """Whether the network predicts all points of its scheme, in order."""
         return list(self.points) == list(range(self.scheme.count))

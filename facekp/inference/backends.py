@@ -52,7 +52,7 @@ def load_torch(path: Path, device: str) -> tuple[Backend, NetworkDescription]:
     network, description = load_network(path)
     try:
         network = network.to(device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
         if "device type" in reason:  # torch names the 18 that it knows
             reason = "choose cpu, cuda, or mps on a Mac"

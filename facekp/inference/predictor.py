@@ -157,8 +157,9 @@ class Predictor:
     @property
     def points_determine_box(self) -> bool:
         """Whether a face's box can be told from its points: not from two, or from a whole image."""
-        description = self.description
-        return description.box_source != WholeImage.name and description.points_span_face
+        if self.description.box_source == WholeImage.name or len(self.points) < 3:
+            return False
+        return bool(np.ptp(self.description.mean_shape, axis=0).min() > 0.05)
 
     @property
     def detector(self) -> Detector:

@@ -41,9 +41,10 @@ def check_frames(every: int, start: float, end: float | None) -> None:
     """
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise ConfigError(f"every={every}: give a whole number, at least 1")
-    for name, value in (("start", start), ("end", end)):
+    limits = {"start": start} if end is None else {"start": start, "end": end}
+    for name, value in limits.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and 0 <= value < math.inf):
+        if not (number and 0 <= value < math.inf):
             raise ConfigError(f"{name}={value}: give seconds from the beginning")
     if end is not None and end <= start:
         raise ConfigError(f"end={end}: give more than start={start}")

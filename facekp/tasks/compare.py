@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -116,9 +117,14 @@ def _folders(runs: str | Sequence[str] | None) -> list[Path]:
         raise ConfigError("runs= is missing: give folders, e.g. runs/part1/A runs/part1/B")
     folders: list[Path] = []
     for name in runs if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]:
-        named = [] if Path(str(name)).exists() else sorted(glob.glob(str(name)))  # noqa: PTH207
-        for folder in map(Path, named or [str(name)]):
-            folders += _finished(folder)
+        finished = _finished(Path(str(name))) or [
+            run
+            for match in sorted(glob.glob(str(name)))  # noqa: PTH207
+            for run in _finished(Path(match))
+        ]
+        if not finished:
+            raise _not_finished(Path(str(name)))
+        folders += finished
     folders = list({folder.resolve(): folder for folder in folders}.values())
     if len(folders) < 2:
         raise ConfigError(f"runs={folders[0]}: give two or more different finished runs")
@@ -129,15 +135,16 @@ def _finished(folder: Path) -> list[Path]:
     """A finished run's own folder, or those of a sweep's finished jobs."""
     if (folder / RESULTS).is_file():
         return [folder]
-    jobs = sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
-    if not jobs:
-        begun = (folder / STARTED).is_dir() or (folder / "multirun.yaml").is_file()
-        resume = f"; python train.py resume={folder} continues it" if begun else ""
-        raise ConfigError(
-            f"runs={folder}: not the folder of a finished run or sweep ({RESULTS} is missing)"
-            f"{resume}"
-        )
-    return jobs
+    return sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
+
+
+def _not_finished(folder: Path) -> ConfigError:
+    begun = (folder / STARTED).is_dir() or (folder / "multirun.yaml").is_file()
+    resume = shlex.quote(f"resume={folder}")
+    remedy = f"; python train.py {resume} continues it" if begun else ""
+    return ConfigError(
+        f"runs={folder}: not the folder of a finished run or sweep ({RESULTS} is missing){remedy}"
+    )
 
 
 def _read(folder: Path) -> _Run:
@@ -192,7 +199,7 @@ def _check_points(runs: Mapping[str, _Run]) -> None:
         for label, run in runs.items()
     }
     if len(set(points.values())) > 1:
-        counts = ", ".join(f"{label} {len(of_run[1])}" for label, of_run in points.items())
+        counts = ", ".join(f"{label}: {len(of_run[1])}" for label, of_run in points.items())
         raise ConfigError(
             f"runs: they predict other points ({counts}); give runs of the same, or jobs of a sweep"
         )
@@ -268,5 +275,5 @@ def _show(figures: pd.DataFrame, differences: pd.DataFrame, nme: str) -> None:
     for row in differences[differences["metric"] == nme].to_dict("records"):
         print(
             f"{row['run']} minus {figures['run'].iloc[0]}: {nme} {100 * row['difference']:+.2f} +- "
-            f"{100 * row['standard_error']:.2f} points on the same {row['faces']} faces"
+            f"{100 * row['standard_error']:.2f} percentage points on the same {row['faces']} faces"
         )

@@ -134,7 +134,8 @@ def _boxes(
     if source == needed:
         return [record.bbox for record in records]
     points, to_training = list(description.points), description.box_prior
-    spanning = description.points_span_face
+    # A flat bounding box is enough: priors are relative to its mean side.
+    spanning = len(points) > 2 and np.ptp(description.mean_shape, axis=0).mean() > 0.05
     if not spanning and description.detector_prior is not None and needed not in MEASURED_SOURCES:
         # It is relative to all points of the scheme.
         points, to_training = list(range(description.scheme.count)), description.detector_prior

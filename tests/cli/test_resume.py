@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from facekp.cli.resume import expand_resume
+from facekp.cli.resume import command, expand_resume, is_repeated_by
 from facekp.core.errors import ConfigError
 from facekp.core.run_folder import accept_resume
+
+
+def test_a_command_is_the_same_however_the_program_was_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else a sweep that is started again from another folder would repeat its finished jobs."""
+    task = ["experiment=part1", "name='a b'", "+search=part1", "seed=0"]
+    hydra = SimpleNamespace(overrides=SimpleNamespace(task=task))
+    monkeypatch.setattr(HydraConfig, "get", lambda: hydra)
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    monkeypatch.chdir(tmp_path)
+    overrides = """experiment=part1 'name='"'"'a b'"'"'' seed=0"""
+    for called, program in (
+        ("train.py", "python train.py"),
+        (f"{tmp_path}/train.py", "python train.py"),
+        ("../my clone/train.py", "python '../my clone/train.py'"),
+        ("/usr/bin/facekp-train", "facekp-train"),
+        ("/usr/lib/submitit/core/_submit.py", "python train.py"),
+    ):
+        monkeypatch.setattr(sys, "argv", [called])
+        assert command() == f"{program} {overrides}"
+        assert is_repeated_by(command())
+    assert not is_repeated_by("python train.py experiment=part1")
 
 
 def test_resume_repeats_what_a_run_was_started_with(tmp_path: Path) -> None:

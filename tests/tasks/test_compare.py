@@ -41,13 +41,16 @@ def test_runs_are_compared_on_the_same_faces(
         assert (output / name).stat().st_size > 100
     page = Page(output / "report.html")
     assert page.headings == ["Losses", "Figures", "Differences", "Settings", "Faces"]
-    assert re.search(r"[+-][\d.]+ ± [\d.]+ points<", (output / "report.html").read_text())
+    assert re.search(
+        r"[+-][\d.]+ ± [\d.]+ percentage points<", (output / "report.html").read_text()
+    )
     assert not page.fetched
 
 
 def test_a_sweep_is_its_finished_jobs(two: list[str], imm_data: Path, tmp_path: Path) -> None:
     sweep = Path(two[0]).parent
-    for runs in (str(sweep), [f"{sweep}/[a-b]"]):
+    (sweep / "c").mkdir()  # unfinished
+    for runs in (str(sweep), [f"{sweep}/[a-c]"]):
         compare(runs, str(imm_data), str(tmp_path / "compared"))
         assert pd.read_csv(tmp_path / "compared/figures.csv").run.tolist() == ["a", "b"]
 
@@ -99,12 +102,13 @@ def test_runs_that_cannot_be_compared(
         (None, "runs= is missing"),
         (two[:1], "two or more"),
         (3, "runs=3: not the folder"),
+        ([*two, f"{tmp_path}/no*"], r"no\*: not the folder"),
         ([two[0], two[0]], "two or more"),
         ([two[0], f"{two[0]}/../a"], "two or more"),
         ([two[0], str(tmp_path / "nowhere")], "not the folder of a finished run"),
         (
             [two[0], str(run("c", "dataset.points=[0,52]")[1])],
-            r"other points \(points=\[52\] 1, .* 2\)",
+            r"other points \(points=\[52\]: 1, .*: 2\)",
         ),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -99,14 +99,17 @@ def test_on_other_data(
         )
 
 
-@pytest.mark.parametrize("points", [range(36, 48), range(27, 31), [30]])
+@pytest.mark.parametrize(
+    ("points", "needed"),
+    [(range(36, 48), "other"), (range(27, 31), "annotation"), ([30], "other")],
+)
 def test_boxes_of_another_source_fit_a_network_of_some_points(
-    points: Sequence[int], ibug_data: Path, tmp_path: Path
+    points: Sequence[int], needed: str, ibug_data: Path
 ) -> None:
-    """They are those of the whole face, as in training."""
+    """They are those of the whole face, as in training; a flat set of points tells them, too."""
     source = ibug(ibug_data, points=list(points))
     description = describe(source, {})
-    crops = SimpleNamespace(description=replace(description, box_source="other"))
+    crops = SimpleNamespace(description=replace(description, box_source=needed))
     records = source.splits["val"]
     assert records
     for record, box in zip(records, _boxes(crops, source, records), strict=True):  # type: ignore[arg-type]

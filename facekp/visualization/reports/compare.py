@@ -136,7 +136,7 @@ def _figures(figures: pd.DataFrame, runs: Sequence[ComparedRun]) -> Any:
 def _differences(differences: pd.DataFrame) -> Any:
     rows: dict[str, dict[str, str]] = {}
     for row in differences.to_dict("records"):
-        scale, unit = (100, "points") if row["metric"].startswith("nme") else (1, "px")
+        scale, unit = (100, "percentage points") if row["metric"].startswith("nme") else (1, "px")
         difference, error = scale * row["difference"], scale * row["standard_error"]
         digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 2
         text = f"{difference:+.{digits}f} ± {error:.{digits}f} {unit}"
