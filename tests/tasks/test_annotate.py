@@ -137,7 +137,7 @@ def test_boxes_of_an_unknown_detector_are_refused(
     table.loc[0, "box_source"] = "mine"
     table.to_csv(start, index=False)
     with pytest.raises(
-        DataError, match=r"predictions\.csv: .*a\.jpg: box_source=mine: .* or correct it"
+        DataError, match=r"predictions\.csv: .*a\.jpg: box_source=mine: choose one .* or correct it"
     ):
         session_of(predictor, tmp_path, folder, points=str(start))
 

@@ -6,6 +6,7 @@ import csv
 import re
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -155,15 +156,21 @@ def test_many_rows_are_read_quickly(tmp_path: Path) -> None:
     heading = "file," + ",".join(f"n{at}_{axis}" for at in range(68) for axis in "xy")
     path = write(tmp_path, "\n".join([heading, *[row] * 20_000]))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
     assert len(read(path).faces) == 20_000
-    middle = time.process_time()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
-    with path.open() as stream:
-        plain = [[float(value) for value in row[1:]] for row in list(csv.reader(stream))[1:]]
-    assert len(plain) == 20_000
-    # Beside a bare reader, as machines differ in speed.
-    assert middle - start < 2 * (time.process_time() - middle)
+
+    def bare() -> list[list[float]]:
+        with path.open() as stream:
+            return [[float(value) for value in row[1:]] for row in list(csv.reader(stream))[1:]]
+
+    def seconds(reader: Callable[[], object]) -> float:
+        start = time.process_time()
+        reader()
+        return time.process_time() - start
+
+    # Beside a bare reader, as machines differ in speed; it takes 0.9 of its time.
+    times = np.array([(seconds(lambda: read(path)), seconds(bare)) for _ in range(2)]).min(axis=0)
+    assert times[0] < 1.3 * times[1]
 
 
 BOXES_OF_FEW_WORDS = [
