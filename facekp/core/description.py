@@ -193,15 +193,14 @@ def _box_prior_of(mean_shape: np.ndarray, crop: Crop) -> np.ndarray:
 
 
 def _check_prior(name: str, prior: np.ndarray) -> None:
-    """Check a box (4,) that is relative to another.
+    """Check a box (dx, dy, width, height) that is relative to another, see `relative_box`.
 
     Raises:
         ValueError: it is not finite, empty, or implausibly large.
     """
     if prior.shape != (4,) or not np.isfinite(prior).all():
         raise ValueError(f"{name} is not four finite numbers")
-    width, height = prior[2:] - prior[:2]
-    if not 0 < min(width, height) <= max(*np.abs(prior), width, height) <= MAX_BOX_PRIOR:
+    if not 0 < prior[2:].min() <= np.abs(prior).max() <= MAX_BOX_PRIOR:
         raise ValueError(f"{name}: {prior.tolist()}")
 
 

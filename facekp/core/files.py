@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -103,11 +103,12 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     If several jobs fill the same folder at once, the first one to finish provides it.
 
     Raises:
-        DataError: no folder can be created there.
+        DataError: no folder can be created there, or it cannot be filled, e.g. as the disk is full.
     """
     make_folder(folder.parent)
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+        scratch = folder.with_name(f".building-{uuid.uuid4().hex}")
+        scratch.mkdir()  # readable by others, as mkdtemp's is not
     except OSError as error:
         raise _not_writable(folder.parent, error) from error
     try:
@@ -117,6 +118,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         except OSError:
             if not folder.is_dir():
                 raise
+    except OSError as error:
+        raise _not_writable(folder, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

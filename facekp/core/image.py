@@ -29,9 +29,9 @@ def image_size(path: str | Path, *, upright: bool = False) -> Size:
         DataError: a missing file, not an image, or more than `MAX_PIXELS`.
     """
     with open_image(path) as image:
-        height, width, stored = image.height, image.width, image.format != "TIFF"
+        height, width, is_tiff = image.height, image.width, image.format == "TIFF"
     # Pillow transposes a TIFF as it opens it.
-    if upright and stored and abs(exif_transform(path)[0, 1]) == 1:
+    if upright != is_tiff and abs(exif_transform(path)[0, 1]) == 1:
         return width, height
     return height, width
 
@@ -51,7 +51,13 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
         DataError: a missing or truncated file, not an image, or more than `MAX_PIXELS`.
     """
     with open_image(path) as image:
-        return rgb_from_pil(image, upright=upright, name=path)
+        pixels = rgb_from_pil(image, upright=upright, name=path)
+        is_tiff = image.format == "TIFF"
+    if is_tiff and not upright:  # Pillow has transposed it
+        size = image_size(path)[::-1]
+        flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+        pixels = cv2.warpAffine(pixels, exif_transform(path), size, flags=flags)
+    return pixels
 
 
 def read_reduced_image(path: str | Path, min_side: int) -> tuple[np.ndarray, int]:

@@ -282,21 +282,21 @@ def flip_pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...] | No
         ValueError: a name with one side whose counterpart is missing.
     """
     lower = [_CAMEL.sub("_", name).lower() for name in names]
+    pairs: list[tuple[int, int]] = []
     for left, right in (_SIDES[:2], _SIDES[2:]):
         keys = {left.sub("*", name): at for at, name in enumerate(lower) if left.search(name)}
         others = {right.sub("*", name): at for at, name in enumerate(lower) if right.search(name)}
-        if keys or others:
-            if keys.keys() != others.keys():
-                alone = sorted(keys.keys() ^ others.keys())
-                raise ValueError(f"no counterpart on the other side: {', '.join(alone)}")
-            return tuple((keys[key], others[key]) for key in keys)
+        # Beside `left_lip` and `right_lip`, `lip_l` may be the lower one.
+        if not pairs and keys.keys() != others.keys():
+            alone = sorted(keys.keys() ^ others.keys())
+            raise ValueError(f"no counterpart on the other side: {', '.join(alone)}")
+        pairs += [(keys[key], others[key]) for key in keys if key in others]
     # `lefteye` and `righteye`: only if each has its counterpart, as `cleft` has none.
     place = {name: at for at, name in enumerate(lower)}
-    pairs = [
-        (place[name], place[name.replace("left", "right")])
-        for name in lower
-        if "left" in name and name.replace("left", "right") in place
-    ]
+    for name, at in place.items():
+        other = place.get(name.replace("left", "right"), at)
+        if other != at and (at, other) not in pairs:
+            pairs.append((at, other))
     return tuple(pairs) or None
 
 

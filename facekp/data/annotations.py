@@ -58,7 +58,8 @@ class AnnotationsDataModule(FaceDataModule):
     Args:
         train: file or folder of annotations, or a list of them; relative to the working folder or
             to `data_dir`.
-        val: the same for validation; None: a part of `train`.
+        val: the same for validation, whatever the files say of splits; None: what those of `train`
+            say, or a part of them.
         test: the same for the final test.
         images: folder of the images, or a list of folders, one per file of `train`, `val` and
             `test`; None: beside the annotations.
@@ -122,7 +123,7 @@ class AnnotationsDataModule(FaceDataModule):
         if len(self.images) not in (0, 1, count):
             raise ConfigError(f"dataset.images: give one folder, or {count}, one per file")
         self.category, self.box = category, box
-        self.group_column, self.group_pattern = _group_rule(group)
+        self.group_column, self.group_pattern = _group_rule(None if group is None else str(group))
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.fold, self.split_seed = fold, split_seed
         self.box_source = box or "annotation"
@@ -138,8 +139,11 @@ class AnnotationsDataModule(FaceDataModule):
         """Check that the files exist.
 
         Raises:
+            ConfigError: they are to be downloaded.
             DataError: one does not.
         """
+        if self.download:
+            self.fetch()
         for path in (path for paths in self.files.values() for path in paths):
             self._located(path)
 
@@ -148,8 +152,9 @@ class AnnotationsDataModule(FaceDataModule):
         path = Path(name)
         parts = path.parts[1:] if path.is_absolute() else path.parts
         ends = [self.data_dir.joinpath(*parts[first:]) for first in range(len(parts))]
-        choices = [choice for choice in (path, *ends) if choice.name]
-        for choice in [*choices, *(choice.with_suffix(".zip") for choice in choices)]:
+        choices = [path, *ends]
+        archives = [choice.with_suffix(".zip") for choice in choices if choice.name]
+        for choice in (*choices, *archives):
             if exists(choice):
                 return choice
         remedy = (
@@ -201,6 +206,7 @@ class AnnotationsDataModule(FaceDataModule):
 
     def _source(self, split: str, path: Path, images: list[Path]) -> _Source:
         options = ReadOptions(self.category, self.group_column, self.cache_dir, self.problems)
+        known = len(self.problems or ())
         content, annotation_format = read_annotation_file(path, options, self.format)
         if self.group_column and any(face.group is None for face in content.faces):
             raise ConfigError(
@@ -212,8 +218,8 @@ class AnnotationsDataModule(FaceDataModule):
             problem = f"two points called {', '.join(twice[:5])}"
             raise DataError(path, problem, "give each point a name of its own")
         if not content.names or not content.faces:
-            if self.problems:
-                raise self.problems[0]
+            if self.problems and len(self.problems) > known:
+                raise self.problems[known]
             what = "faces" if content.names else "points"
             raise DataError(path, f"there are no {what} in it", "is it the right file?")
         self.notes += [f"{path.name}: {note}" for note in content.notes]
@@ -244,7 +250,7 @@ class AnnotationsDataModule(FaceDataModule):
             try:
                 image = self._image(entry, finder)
                 bbox, box = self._box(entry, outline, image, source.upright)
-                split = entry.split or source.split
+                split = source.split if source.split != "train" else entry.split or "train"
                 record = self._record(entry, image, bbox, source.upright, columns)
                 found.append((split, record, box))
             except DataError as error:

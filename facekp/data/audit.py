@@ -144,7 +144,8 @@ def _has_extent(record: FaceRecord, scheme: LandmarkScheme) -> bool:
     points = annotated_points(record).astype(float)
     extent = np.nanmax(points, axis=0) - np.nanmin(points, axis=0)
     single = np.isfinite(points).all(axis=1).sum() == 1
-    return bool(single or (extent.max() > 0 and record.normalizer(scheme) != 0))
+    ends = scheme.normalizer.ends(points) if scheme.normalizer.first else None
+    return bool(single or (extent.max() > 0 and not (ends and np.array_equal(*ends))))
 
 
 def duplicate_entries(records: Iterable[FaceRecord]) -> Iterator[Finding]:

@@ -25,28 +25,30 @@ def unreadable_images(
 
     Args:
         records: the faces.
-        folder: of the disk cache, which remembers the result while no file changes; None: do not.
+        folder: of the disk cache, which remembers the good images while no file changes; None: do
+            not.
     """
     states = b"".join(_file_state(record) for record in records)
-    name = f"{hashlib.sha256(states).hexdigest()[:32]}.json"
+    name = f"{hashlib.sha256(states).hexdigest()[:32]}.txt"
     kept = None if folder is None else folder / "checked" / name
+    to_check = list(range(len(records)))
     if kept is not None and kept.is_file():
-        return {records[at]: DataError(*error) for at, *error in json.loads(kept.read_text())}
+        # A missing decoder or right is no fault of the file, and may be there now.
+        to_check = [int(index) for index in kept.read_text().split()]
 
-    def check(index: int) -> DataError | None:
+    def check(at: int) -> DataError | None:
         try:
-            records[index].load(channels=3)
+            records[to_check[at]].load(channels=3)
         except DataError as error:
             return error
         return None
 
-    checked = map_in_threads(check, len(records), "checking images")
-    found = {index: error for index, error in enumerate(checked) if error is not None}
+    checked = map_in_threads(check, len(to_check), "checking images")
+    found = {at: error for at, error in zip(to_check, checked, strict=True) if error is not None}
     if kept is not None:
         make_folder(kept.parent)
-        rows = [[at, str(e.path), e.problem, e.remedy, e.line] for at, e in found.items()]
-        atomic_write_text(kept, json.dumps(rows))
-    return {records[at]: error for at, error in found.items()}
+        atomic_write_text(kept, "".join(f"{index}\n" for index in found))
+    return {records[index]: error for index, error in found.items()}
 
 
 def _file_state(record: FaceRecord) -> bytes:

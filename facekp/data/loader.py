@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from facekp.core.errors import DataError
+from facekp.core.errors import FacekpError
 from facekp.data.dataset import Batch, Key, KeypointDataset
 
 
@@ -75,7 +75,7 @@ class ChunkedLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # an iterator is enough
         for batch in super().__iter__():
-            if isinstance(batch, DataError):
+            if isinstance(batch, FacekpError):
                 raise batch
             for start in range(0, len(batch["index"]), self.yielded_size):
                 yield {name: v[start : start + self.yielded_size] for name, v in batch.items()}
@@ -90,10 +90,10 @@ class _ErrorsAsValues(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitems__(self, keys: Sequence[Key]) -> Batch | DataError:
+    def __getitems__(self, keys: Sequence[Key]) -> Batch | FacekpError:
         try:
             return self.dataset.__getitems__(keys)
-        except DataError as error:
+        except FacekpError as error:
             return error
 
 

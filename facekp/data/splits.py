@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 def split_by_group(
     records: Sequence[FaceRecord], fraction: float, seed: int
 ) -> tuple[list[FaceRecord], list[FaceRecord]]:
-    """Split records at random, keeping each group on one side.
+    """Split records at random, keeping each group and each photo on one side.
 
     Args:
         records: the records.
@@ -29,7 +32,8 @@ def split_by_group(
     Returns:
         Both sides, each in the given order.
     """
-    sizes = count_by(records, lambda record: record.group)
+    members = _joined_groups(records)
+    sizes = _counts(members)
     groups = list(sizes)
     np.random.default_rng(seed).shuffle(groups)
     held: set[str] = set()
@@ -40,8 +44,7 @@ def split_by_group(
             room -= sizes[group]
     if not held and len(groups) > 1:
         held.add(min(groups, key=lambda group: sizes[group]))
-    first = [record for record in records if record.group not in held]
-    return first, [record for record in records if record.group in held]
+    return _sides(records, members, held)
 
 
 def parse_fold(fold: object) -> tuple[int, int]:
@@ -60,7 +63,7 @@ def parse_fold(fold: object) -> tuple[int, int]:
 def split_by_fold(
     records: Sequence[FaceRecord], fold: str, seed: int
 ) -> tuple[list[FaceRecord], list[FaceRecord]]:
-    """Split records for cross-validation: each group is in exactly one of N folds.
+    """Split records for cross-validation: each group and photo is in exactly one of N folds.
 
     Args:
         records: the records.
@@ -74,7 +77,8 @@ def split_by_fold(
         ConfigError: `fold` is not `K/N`, or there are fewer groups than folds.
     """
     number, count = parse_fold(fold)
-    sizes = count_by(records, lambda record: record.group)
+    members = _joined_groups(records)
+    sizes = _counts(members)
     if len(sizes) < count:
         raise ConfigError(
             f"dataset.fold={fold}: there are only {len(sizes)} groups (people or photos)"
@@ -87,9 +91,7 @@ def split_by_fold(
         smallest = totals.index(min(totals))
         folds[smallest].add(group)
         totals[smallest] += sizes[group]
-    held = folds[number - 1]
-    first = [record for record in records if record.group not in held]
-    return first, [record for record in records if record.group in held]
+    return _sides(records, members, folds[number - 1])
 
 
 def draw_validation(
@@ -108,21 +110,60 @@ def shared_by_splits(
 
     The count refers to the second, later split. A photo is only named where its group is not.
     """
+    groups = {name: {record.group for record in records} for name, records in splits.items()}
+    photos = {name: set(_photos(records)) for name, records in splits.items()}
     for first, second in itertools.combinations(splits, 2):
-        for what in ("groups", "photos"):
-            sides = [
-                {r.group if what == "groups" else str(r.image) for r in splits[name]}
-                for name in (first, second)
-            ]
-            shared = sides[0] & sides[1]
+        for what, sides in (("groups", groups), ("photos", photos)):
+            shared = sides[first] & sides[second]
             if shared:
-                yield first, second, what, len(shared), len(sides[1])
+                yield first, second, what, len(shared), len(sides[second])
                 break
 
 
 def count_by(records: Sequence[FaceRecord], key: Callable[[FaceRecord], str]) -> dict[str, int]:
     """Number of records per value of `key`, sorted by value."""
-    counts: dict[str, int] = {}
+    return _counts(map(key, records))
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _sides(
+    records: Sequence[FaceRecord], members: Sequence[str], held: set[str]
+) -> tuple[list[FaceRecord], list[FaceRecord]]:
+    """The records whose group is not in `held`, and those whose group is."""
+    sides: tuple[list[FaceRecord], list[FaceRecord]] = ([], [])
+    for record, group in zip(records, members, strict=True):
+        sides[group in held].append(record)
+    return sides
+
+
+def _joined_groups(records: Sequence[FaceRecord]) -> list[str]:
+    """Each record's group; groups that share a photo become one, called like the first of them."""
+    parents: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        while (parent := parents.get(group, group)) != group:
+            parents[group] = parents.get(parent, parent)  # halves the path
+            group = parent
+        return group
+
+    by_photo: dict[str, str] = {}
+    for record, photo in zip(records, _photos(records), strict=True):
+        first, second = sorted((root(record.group), root(by_photo.setdefault(photo, record.group))))
+        parents[second] = first
+    return [root(record.group) for record in records]
+
+
+def _photos(records: Sequence[FaceRecord]) -> list[str]:
+    """Each record's image file, whichever way its path is written."""
+    folders: dict[Path, str] = {}
+    found = []
     for record in records:
-        counts[key(record)] = counts.get(key(record), 0) + 1
-    return dict(sorted(counts.items()))
+        folder = record.image.parent
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        path = os.path.join(folders[folder], record.image.name)  # noqa: PTH118
+        found.append(os.path.realpath(path) if os.path.islink(path) else path)  # noqa: PTH114
+    return found

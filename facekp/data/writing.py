@@ -83,13 +83,21 @@ def not_written(annotation_format: WritableFormat, records: Sequence[FaceRecord]
         record.occluded is not None and record.occluded.any() for record in records
     ):
         yield f"{name} cannot hold that points are occluded; coco and csv can"
+    tags = sorted({tag for record in records for tag in record.tags})
+    if tags:
+        yield f"{name} cannot hold which faces are {', '.join(tags)}"
     groups = {record.group for record in records}
-    if not annotation_format.holds_groups and len(groups) < len(
-        {record.image for record in records}
-    ):
+    images = {record.image for record in records}
+    if not annotation_format.holds_groups and len(groups) < len(images):
         yield (
             f"{name} cannot hold which photos show one person (group); coco and csv can, or give "
             "dataset.group= when the file is read"
+        )
+    if annotation_format.copies_images and len(images) < len(records):
+        yield (
+            f"{name} holds one face per image, so photos of several were copied, e.g. a.jpg to "
+            r"a_2.jpg; give dataset.group='(.+?)(_[0-9]+)?\.[^.]+$' when the file is read, or "
+            "copies can be on both sides of a split"
         )
 
 

@@ -50,6 +50,20 @@ def test_exif_turns_photos_but_not_data(tmp_path: Path) -> None:
     assert image_size(tmp_path / "a.jpg") == (48, 64)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_as_stored_or_upright_as_any_other_file(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 9, 3), dtype=np.uint8)
+    for name in ("a.tif", "a.png"):
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels)
+    for upright in (False, True):
+        tiff, png = (read_image(tmp_path / f"a.{s}", upright=upright) for s in ("tif", "png"))
+        np.testing.assert_array_equal(tiff, png)
+        assert image_size(tmp_path / "a.tif", upright=upright) == tiff.shape[:2]
+
+
 def test_no_other_program_is_run_for_an_image(tmp_path: Path) -> None:
     # Pillow gives PostScript to Ghostscript, whatever the file's name.
     (tmp_path / "photo.jpg").write_bytes(

@@ -55,6 +55,11 @@ def test_every_bundled_scheme_mirrors(scheme: LandmarkScheme) -> None:
         (["eye_l", "eye_r", "ear_r", "ear_l"], {(0, 1), (3, 2)}),
         (["a", "b"], None),
         (["lip", "rim"], None),
+        (
+            ["left_ear", "right_ear", "l_eye", "r_eye", "lefteyebrow", "righteyebrow"],
+            {(0, 1), (2, 3), (4, 5)},
+        ),
+        (["left_lip", "right_lip", "lip_u", "lip_l"], {(0, 1)}),
     ],
 )
 def test_flip_pairs_are_read_off_names(names: list[str], pairs: set | None) -> None:

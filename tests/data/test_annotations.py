@@ -156,6 +156,14 @@ def test_groups_by_column_pattern_or_photo(tmp_path: Path) -> None:
         own_faces(tmp_path, text, group="team")
 
 
+def test_a_group_may_be_a_number(tmp_path: Path) -> None:
+    text = "\n".join(
+        [f"{HEAD},2024", *(f"{at}.jpg,60,30,30,30,45,60,p{at // 2}" for at in range(8))]
+    )
+    module = own_faces(tmp_path, text, group=2024)
+    assert {record.group for record in records(module)} == {"p0", "p1", "p2", "p3"}
+
+
 def test_leaks_are_said_at_once(tmp_path: Path) -> None:
     rows = [f"{who}_{at}.jpg,60,30,30,30,45,60" for who in "ab" for at in range(4)]
     for name, chosen in (("t.csv", rows[::2]), ("v.csv", rows[1::2])):
@@ -193,6 +201,30 @@ def test_the_split_column_and_a_test_fraction(tmp_path: Path) -> None:
         "val": 2,
         "test": 3,
     }
+
+
+def test_what_a_file_is_given_for_counts_more_than_its_column(tmp_path: Path) -> None:
+    rows = [f"{at}.jpg,60,30,30,30,45,60,train" for at in range(6)]
+    (tmp_path / "others.csv").write_text("\n".join([f"{HEAD},split", *rows[:2]]))
+    for at in range(2):
+        image(tmp_path / f"{at}.jpg")
+    text = "\n".join([f"{HEAD},split", *rows[2:]])
+    module = own_faces(tmp_path, text, val=str(tmp_path / "others.csv"))
+    assert {name: len(found) for name, found in module.splits.items()} == {"train": 4, "val": 2}
+
+
+def test_the_working_folder_is_named_by_a_dot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert len(records(own_faces(tmp_path, images="."))) == 10
+
+
+def test_an_empty_file_beside_a_broken_row_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text(HEAD)
+    text = f"{HEAD}\nb.jpg,1,2,3,4,5,6\nb.jpg,x,2,3,4,5,6"
+    with pytest.raises(DataError, match=r"empty.csv: there are no faces in it"):
+        own_faces(tmp_path, text, val=str(tmp_path / "empty.csv"), on_error="skip")
 
 
 def test_faces_without_points_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -309,6 +341,7 @@ def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
         ({"val": "nowhere.csv"}, "nowhere.csv: there is no such file or folder"),
         ({"points": [3]}, "dataset.points=[3]: give different indices from 0 to 2"),
         ({"images": ["a", "b"]}, "dataset.images: give one folder, or 1, one per file"),
+        ({"download": True}, "dataset.download=true: this data set has no archive"),
     ],
 )
 def test_settings_that_cannot_work(tmp_path: Path, settings: dict, message: str) -> None:

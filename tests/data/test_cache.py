@@ -6,12 +6,15 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from facekp.core.errors import DataError
+from facekp.data.cache import unreadable_images
 from facekp.data.imm import IMMDataModule
+from facekp.data.records import FaceRecord
 from tests.helpers import Run, imm
 
 
@@ -60,3 +63,26 @@ def test_broken_image_stops_the_cache_and_leaves_nothing(imm_data: Path, tmp_pat
 def test_a_cache_that_cannot_be_written(run: Run) -> None:
     with pytest.raises(DataError, match=r"/proc/.* cannot be written .*dataset\.cache_dir="):
         run("r", "dataset.cache_dir=/proc/cache")
+
+
+def test_an_image_that_could_not_be_decoded_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder or a right that was missing may be there now; good images are not decoded again."""
+    records = []
+    for at in range(3):
+        Image.new("L", (8, 8)).save(tmp_path / f"{at}.png")
+        path, box = tmp_path / f"{at}.png", np.array([0.0, 0, 8, 8])
+        records.append(FaceRecord(path, box, None, path.name, path.name, "", (path, None)))
+    tried: list[str] = []
+
+    def load(record: FaceRecord, channels: int) -> np.ndarray:
+        tried.append(record.name)
+        if record.name == "1.png" and len(tried) < 4:
+            raise DataError(record.image, "no decoder", "install it")
+        return np.zeros((8, 8, channels), np.uint8)
+
+    monkeypatch.setattr(FaceRecord, "load", load)
+    assert list(unreadable_images(records, tmp_path)) == [records[1]]
+    assert unreadable_images(records, tmp_path) == {}
+    assert sorted(tried) == ["0.png", "1.png", "1.png", "2.png"]

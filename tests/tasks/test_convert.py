@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +95,25 @@ def test_what_a_format_cannot_hold_is_said(
     assert "dlib cannot hold which photos show one person" in said
     convert(data, "coco", str(tmp_path / "coco"))
     assert "cannot hold" not in capsys.readouterr().out
+
+
+def test_copies_of_a_photo_stay_together_as_the_note_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"p{at // 2}.jpg,10,20,30,{40 + at}" for at in range(16)]
+    (tmp_path / "a.csv").write_text("\n".join(["file,a_x,a_y,b_x,b_y", *rows]))
+    for at in range(8):
+        image(tmp_path / f"p{at}.jpg")
+    data = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="a.csv")
+    data.read()
+    paths = convert(data, "pts", str(tmp_path / "pts"))
+    note = next(x for x in capsys.readouterr().out.split("\n") if "holds one face per image" in x)
+    group = re.search(r"dataset.group='(.+?)' when", note)
+    assert group is not None
+    again = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train=[str(path) for path in paths], group=group[1]
+    )
+    again.read()
+    sides = [{r.image.stem[:2] for r in again.splits[name]} for name in ("train", "val")]
+    assert sides[0] | sides[1] == {f"p{at}" for at in range(8)}
+    assert not sides[0] & sides[1]

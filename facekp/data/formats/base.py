@@ -14,11 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from facekp.core.errors import ConfigError, DataError, skip_or_raise
-from facekp.core.geometry import MAX_PIXEL, Size
+from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, Size
 from facekp.core.landmarks import LandmarkScheme
 
 HEAD = 65_536
 """Characters of a file's beginning by which its format is recognised."""
+CORNER = 0.5
+"""From the corner of the top-left pixel, where some formats count from, to its centre."""
 MAX_BYTES = 1_000_000_000
 """Of an annotation file."""
 SPLITS = {
@@ -285,20 +287,20 @@ def sound_box(bbox: Sequence[float] | np.ndarray) -> np.ndarray | None:
     """A box (4,) `xyxy`; None if it is empty or not finite."""
     box = np.asarray(bbox, dtype=float)
     good = np.isfinite(box).all() and (np.abs(box) <= MAX_PIXEL).all()
-    return box if good and (box[2:] - box[:2] > 0).all() else None
+    return box if good and (box[2:] - box[:2] >= MIN_SIDE).all() else None
 
 
 def apply_visibility(points: np.ndarray, visibility: np.ndarray) -> np.ndarray | None:
     """Turn COCO's visibility into missing and occluded points.
 
     Args:
-        points: (..., K, 2), in which points with visibility 0 (or nan) become nan.
-        visibility: (..., K) 0 not annotated, 1 occluded, 2 visible.
+        points: (..., K, 2), in which points with visibility 0 become nan.
+        visibility: (..., K) 0 not annotated, 1 occluded, 2 visible; nan: unknown, taken as visible.
 
     Returns:
         (..., K) bool, True for occluded points; None if there are none.
     """
-    points[~(visibility > 0)] = np.nan
+    points[visibility <= 0] = np.nan
     occluded = visibility == 1
     return occluded if occluded.any() else None
 

@@ -20,6 +20,7 @@ from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.files import atomic_write_text
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import (
+    CORNER,
     AnnotationFile,
     FaceEntry,
     ReadOptions,
@@ -34,8 +35,6 @@ from facekp.data.formats.base import (
     stated_size,
 )
 
-_CORNER = 0.5
-"""From the corner of the top-left pixel to its centre."""
 _REMEDY = "correct the entry, or export the file again"
 
 
@@ -52,7 +51,8 @@ class CocoJson(WritableFormat):
     def recognises(self, path: Path, head: str) -> bool:
         """A JSON object that begins with one of COCO's lists."""
         keys = ("images", "annotations", "categories", "info", "licenses")
-        return head.lstrip()[:1] == "{" and any(f'"{key}"' in head for key in keys)
+        is_labelme = '"shapes"' in head and '"images"' not in head
+        return head.lstrip()[:1] == "{" and not is_labelme and any(f'"{k}"' in head for k in keys)
 
     def read(self, path: Path, options: ReadOptions) -> AnnotationFile:
         """Read the faces of one category; crowds (`iscrowd`) are left out."""
@@ -85,14 +85,14 @@ def _annotation(face: WrittenFace, number: int, image: int, scheme: LandmarkSche
     keypoints: list[float] = []
     for (x, y), occluded in zip(points.tolist(), hidden, strict=True):
         known = x == x  # not nan
-        keypoints += [x + _CORNER, y + _CORNER, 1 if occluded else 2] if known else [0, 0, 0]
+        keypoints += [x + CORNER, y + CORNER, 1 if occluded else 2] if known else [0, 0, 0]
     left, top, right, bottom = face.bbox.tolist()
     width, height = right - left, bottom - top
     entry = {
         "id": number,
         "image_id": image,
         "category_id": 1,
-        "bbox": [left + _CORNER, top + _CORNER, width, height],
+        "bbox": [left + CORNER, top + CORNER, width, height],
         "area": width * height,
         "iscrowd": 0,
         "num_keypoints": int(np.isfinite(points).all(axis=1).sum()),
@@ -148,7 +148,7 @@ class _Reader:
                 del rows[len(entries) :]
                 self._skip(annotation, error)
         table = np.array(rows, dtype=float).reshape(len(rows), len(names), 3)
-        points = table[..., :2] - _CORNER
+        points = table[..., :2] - CORNER
         occluded = apply_visibility(points, table[..., 2])
         places = [(self.path, None)] * len(rows)
         labels = [f"annotation {annotation.get('id')}" for annotation, _ in entries]
@@ -163,7 +163,8 @@ class _Reader:
         )
         if without:
             notes.append(f"{without} boxes are empty or no numbers, and not used")
-        return AnnotationFile(names, faces, *self._skeleton(category, len(names)), notes=notes)
+        edges, scheme = self._skeleton(category, len(names))
+        return AnnotationFile(names, faces, edges, scheme=scheme, notes=notes)
 
     def _images(self) -> dict[Any, dict]:
         images: dict[Any, dict] = {}
@@ -229,14 +230,12 @@ class _Reader:
         except (TypeError, ValueError):
             return None
         corners = np.array([left, top, left + width, top + height])
-        return sound_box(corners - _CORNER)
+        return sound_box(corners - CORNER)
 
     def _skeleton(
         self, category: dict, count: int
-    ) -> tuple[
-        tuple[tuple[int, ...], ...], tuple[tuple[int, int], ...] | None, LandmarkScheme | None
-    ]:
-        """Edges, flip pairs, and the scheme if facekp wrote the file."""
+    ) -> tuple[tuple[tuple[int, ...], ...], LandmarkScheme | None]:
+        """Edges, and the scheme if facekp wrote the file."""
         try:
             edges = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
             if any(not 0 <= point < count for edge in edges for point in edge):
@@ -246,7 +245,7 @@ class _Reader:
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problem = f"the category's skeleton or scheme makes no sense ({error})"
             raise DataError(self.path, problem, _REMEDY) from error
-        return edges, None, known
+        return edges, known
 
 
 def _split(annotation: dict) -> str:

@@ -166,6 +166,7 @@ def _add_row(photos: dict[str, CorrectedPhoto], row: dict[str, str], names: list
     if any(row[name] for name in BOX_COLUMNS):
         cells = np.array([row[name] for name in names]).reshape(-1, 3)
         points = np.array([[float(cell or "nan") for cell in pair] for pair in cells[:, :2]])
+        points[cells[:, 2] == "0"] = np.nan
         face = CorrectedFace(
             bbox=np.array([float(row[name]) for name in BOX_COLUMNS]),
             keypoints=points,

@@ -56,7 +56,8 @@ class DeepLabCutCsv(AnnotationFormat):
             with path.open(newline="", encoding=encoding_of(path)) as stream:
                 delimiter = delimiter_of(stream.readline())
                 stream.seek(0)
-                rows = list(enumerate(csv.reader(stream, delimiter=delimiter), 1))
+                reader = csv.reader(stream, delimiter=delimiter)
+                rows = [(reader.line_num, row) for row in reader]
         except OSError as error:
             raise DataError(path, f"cannot be read ({error.strerror})", "check it") from error
         except (UnicodeError, csv.Error) as error:

@@ -33,8 +33,6 @@ from facekp.data.formats.base import (
     sound_rows,
 )
 
-MAX_SIDE = 1024
-"""Of an image; Kaggle's have 96."""
 _REMEDY = "restore the file from the competition's archive"
 
 
@@ -61,11 +59,10 @@ class KaggleCsv(AnnotationFormat):
         """Read a file; its images are written to the cache folder on first use."""
         check_size(path)
         folder = (options.cache_dir or path.parent) / "unpacked" / _key(path)
-        images: list[bytes] = []
-        entries, names = _rows(path, images if not folder.is_dir() else None, options)
+        entries, names, images = _rows(path, folder, options)
         if not folder.is_dir():
             with atomic_folder(folder) as scratch:
-                for (line, _), image in zip(entries, images, strict=True):
+                for line, image in images.items():
                     (scratch / f"{line}.png").write_bytes(image)
         points = np.array([values for _, values in entries]).reshape(len(entries), len(names), 2)
         places = [(path, line) for line, _ in entries]
@@ -81,13 +78,14 @@ class KaggleCsv(AnnotationFormat):
 
 
 def _rows(
-    path: Path, images: list[bytes] | None, options: ReadOptions
-) -> tuple[list[tuple[int, list[float]]], list[str]]:
-    """(line, coordinates) of each row, and the names of the points.
+    path: Path, folder: Path, options: ReadOptions
+) -> tuple[list[tuple[int, list[float]]], list[str], dict[int, bytes]]:
+    """(line, coordinates) of each row, the names of the points, and the images as PNG by line.
 
-    The images are appended to `images` as PNG; None: they are not needed.
+    Images that are in `folder`, as all sound ones are once they were unpacked, are left out.
     """
     entries: list[tuple[int, list[float]]] = []
+    images: dict[int, bytes] = {}
     with _stream(path) as stream:
         rows = csv.reader(stream)
         header = [cell.strip() for cell in next(rows, [])]
@@ -105,19 +103,19 @@ def _rows(
                 if len(row) != len(header):
                     raise ValueError(f"{len(row)} cells, the first row has {len(header)}")
                 values = [float(row[i] or "nan") for i in at] or [math.nan] * 2 * len(names)
-                if images is not None:
-                    images.append(_png(row[header.index("Image")]))
+                if not (folder / f"{number}.png").is_file():
+                    images[number] = _png(row[header.index("Image")])
             except ValueError as error:
                 skip_or_raise(DataError(path, str(error), _REMEDY, number), options.problems)
                 continue
             entries.append((number, values))
-    return entries, names
+    return entries, names, images
 
 
 def _png(cell: str) -> bytes:
     texts = cell.split()
     side = math.isqrt(len(texts))
-    if side * side != len(texts) or not 1 <= side <= MAX_SIDE:
+    if side * side != len(texts) or not side:
         raise ValueError(f"an image of {len(texts)} grey values is not square")
     try:
         values = np.array(texts, dtype=np.float64)

@@ -15,6 +15,7 @@ import numpy as np
 from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.files import is_file
 from facekp.data.formats.base import (
+    CORNER,
     AnnotationFile,
     AnnotationFormat,
     FaceEntry,
@@ -27,8 +28,6 @@ from facekp.data.formats.base import (
     stated_size,
 )
 
-_CORNER = 0.5
-"""From the corner of the top-left pixel to its centre."""
 _REMEDY = "correct the file in LabelMe, or remove it"
 
 
@@ -101,7 +100,7 @@ class _Face:
         Raises:
             ValueError: a second point of the same name.
         """
-        corners = np.array(shape["points"], dtype=float).reshape(-1, 2) - _CORNER
+        corners = np.array(shape["points"], dtype=float).reshape(-1, 2) - CORNER
         if shape.get("shape_type") == "rectangle" and len(corners) == 2:
             self.box = sound_box([*corners.min(axis=0), *corners.max(axis=0)])
         elif shape.get("shape_type") == "point" and len(corners) == 1:

@@ -27,7 +27,7 @@ import numpy as np
 from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.files import IMAGE_SUFFIXES, atomic_write_text
-from facekp.core.geometry import MAX_PIXEL, Size
+from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, Size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import (
     AnnotationFile,
@@ -129,7 +129,7 @@ class _Reader:
             first = next((row for row in rows if not _is_comment(delimiter.join(row))), [])
             self.columns = Columns(self.path, first, self.options.group)
             if not self.columns.has_header:
-                self._row(first, 1)
+                self._row(first, rows.line_num)
             for row in rows:
                 if any(row) and not (row[0].startswith("#") and self._is_note(row)):
                     self._row(row, rows.line_num)
@@ -251,7 +251,7 @@ class _Reader:
         """(N,) bool: rows whose box is whole, or not there at all."""
         absent = np.isnan(boxes).all(axis=1)
         with np.errstate(invalid="ignore"):
-            whole = (boxes[:, 2:] - boxes[:, :2] > 0).all(axis=1)
+            whole = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
             whole &= (np.abs(boxes) <= MAX_PIXEL).all(axis=1)
         for row in np.flatnonzero(~(absent | whole)):
             self._skip(f"the box {boxes[row].tolist()} is empty", self.lines[row])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from facekp.core.errors import ConfigError, DataError, skip_or_raise
+from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.files import IMAGE_SUFFIXES, exists, is_file, read_small_text
 from facekp.core.geometry import denormalize_points
 from facekp.core.image import image_size
@@ -65,7 +65,7 @@ class _Reader:
                 raise ValueError(f"kpt_shape [{count}, {self.values}]")
             self.names = self._names(count)
             self.flip_pairs = self._flip_pairs(count)
-            self.classes = _by_number(self.content.get("names") or ["face"])
+            self.classes = _by_number(self.content.get("names", ["face"]))
         except (OSError, RecursionError, yaml.YAMLError) as error:
             problem = " ".join(f"cannot be read ({error})".split())
             raise DataError(path, problem, "check the file") from error
@@ -193,8 +193,7 @@ def _label_path(image: Path) -> Path:
 
 
 def _by_number(names: Any) -> dict[int, str]:
+    if not isinstance(names, dict | list) or not names:
+        raise ValueError(f"names {names!r}: list the classes, e.g. [face]")
     entries = names.items() if isinstance(names, dict) else enumerate(names)
-    found = {int(key): str(value) for key, value in entries}
-    if not found:
-        raise ConfigError("names is empty")
-    return found
+    return {int(key): str(value) for key, value in entries}

@@ -58,6 +58,14 @@ def test_what_is_written_is_read_again(file: Path) -> None:
     assert is_corrected_csv(file)
 
 
+def test_a_point_with_visibility_0_is_missing(file: Path) -> None:
+    assert file.read_bytes().count(b",3.125,4.000,2") == 3
+    file.write_bytes(file.read_bytes().replace(b",3.125,4.000,2", b",3.125,4.000,0"))
+    face = read_corrected_csv(file, NAMES)[0].faces[0]
+    assert np.isnan(face.keypoints[0]).all()
+    np.testing.assert_array_equal(face.keypoints[2], POINTS[2])
+
+
 def test_it_is_predictions_csv_and_annotations_too(file: Path) -> None:
     rows = list(read_predictions_csv(file, NAMES))
     assert [row.bbox is None for row in rows] == [False, False, True, False]

@@ -73,3 +73,12 @@ def test_broken_rows_say_where(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, f"{HEAD}\n{text}\n")
     with pytest.raises(DataError, match=re.escape(message)):
         formats()["kaggle"].read(path, ReadOptions(cache_dir=tmp_path / "cache"))
+
+
+def test_a_broken_image_is_skipped_again_from_the_cache(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{HEAD}\n{row()}\n{row(PIXELS[:-1])}\n{row()}\n")
+    for _ in range(2):
+        problems: list[DataError] = []
+        file = read(path, cache_dir=tmp_path / "cache", problems=problems)
+        assert [face.line for face in file.faces] == [2, 4]
+        assert ":3: an image of 9215 grey values" in str(problems[0])

@@ -100,6 +100,13 @@ def test_missing_points_boxes_and_what_is_not_used(tmp_path: Path) -> None:
     assert content.notes == ["columns not used: mood"]
 
 
+def test_visibility_that_is_not_said_hides_nothing(tmp_path: Path) -> None:
+    text = "file,nose_x,nose_y,nose_v\nb.jpg,5,6,\nb.jpg,5,6,0\nb.jpg,5,6,1\nb.jpg,5,6,2"
+    faces = read(write(tmp_path, text)).faces
+    assert np.isnan([face.keypoints[0, 0] for face in faces]).tolist() == [0, 1, 0, 0]
+    assert [face.occluded.tolist() for face in faces] == [[False], [False], [True], [False]]
+
+
 def test_four_named_corners_are_a_box_and_not_points(tmp_path: Path) -> None:
     content = read(write(tmp_path, "file,xmin,ymin,xmax,ymax,nose_x,nose_y\nb.jpg,1,2,3,4,5,6"))
     assert content.names == ["nose"]
