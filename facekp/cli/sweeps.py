@@ -54,6 +54,8 @@ def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig],
         if not in_sweep():
             return function(config)
         folder = Path(HydraConfig.get().runtime.output_dir)
+        error_file = folder / ERROR
+        error_file.unlink(missing_ok=True)
         if (folder / RESULTS).is_file():
             results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             if is_repeated_by(results["command"]):
@@ -61,9 +63,6 @@ def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig],
                 return results[config.monitor]
         if (folder / LAST).is_file():
             config.ckpt_path = str(folder / LAST)
-        error_file = folder / ERROR
-        for old in (error_file, folder / RESULTS):
-            old.unlink(missing_ok=True)
         try:
             return function(config)
         except Exception as error:  # the other jobs continue

@@ -95,6 +95,8 @@ _RULES = {
     "model.channels": _integers_like("[12,24,32]"),
     "model.hidden": _integers_like("[128]"),
     "model.pool_after": _integers_like("[1,2]"),
+    "model.head_width": _integer_from(1),
+    "model.margin": _integer_from(0),
     "model.kernel_sizes": _ONE_OR_MORE,
     "model.paddings": _ONE_OR_MORE,
     "model.pretrained": _BOOLEAN,
@@ -102,6 +104,10 @@ _RULES = {
     "model.hidden_relu": _BOOLEAN,
     "model.optimizer.lr": _FROM_0,
     "model.scheduler.step_size": _integer_from(1),
+    "model.scheduler.T_max": _integer_from(1),
+    "model.scheduler.pct_start": _Rule(
+        lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1"
+    ),
 }
 """By name of the setting; not all configurations have all settings."""
 _MAY_BE_NULL = ("dataset.num_workers", "dataset.points", "dataset.fold")
@@ -148,7 +154,7 @@ def check_settings(cfg: DictConfig) -> None:
                 f"dataset.{of_data}={cfg.dataset[of_data]} but model.{of_model}="
                 f"{cfg.model[of_model]}: set the model's, the data set follows"
             )
-    precisions = ("auto", "32-true", "64-true", "bf16-mixed", "16-mixed")
+    precisions = ("auto", "32-true", "bf16-mixed", "16-mixed")
     precision = cfg.trainer.precision
     if str(precision) not in precisions:  # pure 16 bits would round the points
         raise ConfigError(f"trainer.precision={precision}: choose one of {', '.join(precisions)}")

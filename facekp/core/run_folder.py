@@ -70,7 +70,7 @@ def new_run_dir(parent: str | Path) -> Path:
 
 
 def accept_resume(run_dir: Path) -> None:
-    """Make the settings of a resumed run the ones that its next resume starts from."""
+    """Make the settings of a resumed run, if it is one, those that its next resume starts from."""
     for file in (run_dir / RESUMED).glob("*"):
         file.replace(run_dir / STARTED / file.name)
     if (run_dir / RESUMED).is_dir():

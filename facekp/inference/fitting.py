@@ -7,10 +7,9 @@ import numpy as np
 from facekp.core.geometry import (
     expand_box,
     intersection_over_union,
-    invert_affine,
     transform_points,
 )
-from facekp.inference.orientation import upright_transform
+from facekp.inference.orientation import box_in_photo, upright_transform
 from facekp.inference.predictor import Predictor
 from facekp.inference.tta import box_from_points
 
@@ -50,9 +49,7 @@ def fit_points(
         )
         if intersection_over_union(box, found) >= AGREES:
             break
-        centre = transform_points(invert_affine(upright), (found[:2] + found[2:])[None] / 2)[0]
-        half = (found[2:] - found[:2]) / 2
-        box = np.concatenate([centre - half, centre + half])
+        box = box_in_photo(found, upright)
     return points
 
 

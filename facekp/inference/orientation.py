@@ -23,6 +23,8 @@ UPRIGHT_WITHIN = 12.0
 _OVERLAP = 0.3
 _REGION, _REGION_SIDE = 2.0, 192
 """Region around a face, in sides of its box, that is turned upright, and its side in pixels."""
+_NEAR = 0.25
+"""Of a region's side: how far the face in its middle may be from there."""
 _ROUNDS = 2
 
 
@@ -38,8 +40,18 @@ def upright_transform(box: np.ndarray, degrees: float) -> np.ndarray:
     return cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), float(degrees), 1.0)
 
 
+def box_in_photo(box: np.ndarray, to_upright: np.ndarray) -> np.ndarray:
+    """A tilted face's box (4,) in the photo turned upright, moved to its place in the photo.
+
+    It keeps its sides: like all boxes of tilted faces, it is turned about its own centre.
+    """
+    half = (box[2:] - box[:2]) / 2
+    centre = transform_points(invert_affine(to_upright), (box[None, :2] + box[None, 2:]) / 2)[0]
+    return np.concatenate([centre - half, centre + half])
+
+
 def detect_tilted(detector: Detector, image: np.ndarray) -> Detections:
-    """Faces of a photo; a tilted one is detected once more after it was turned upright.
+    """Faces of a photo; a tilted one is detected again after it was turned upright.
 
     Args:
         detector: of upright faces.
@@ -88,7 +100,7 @@ def detect_turned(detector: Detector, image: np.ndarray) -> Detections:
         same = [at for at in waiting if intersection_over_union(boxes[at], boxes[best]) > _OVERLAP]
         waiting = [at for at in waiting if at not in same]
         if len(same) == 1 and abs(_signed(angles[best])) <= UPRIGHT_WITHIN:
-            results.append((boxes[best], scores[best], angles[best]))
+            results.append((boxes[best], scores[best], _signed(angles[best])))
             continue
         tried = (_detect_upright(detector, image, boxes[at], angles[at]) for at in same)
         upright = [result for result in tried if result is not None]
@@ -107,7 +119,7 @@ def _detect_upright(
 ) -> tuple[np.ndarray, float, float] | None:
     """Box, score and tilt of a face that is detected again in its region, turned upright.
 
-    None if no face is found in it.
+    None if no face is found in its middle; beside it may be others.
     """
     best = None
     for _ in range(_ROUNDS):
@@ -116,15 +128,26 @@ def _detect_upright(
         to_region = rotate_affine(to_region, size, degrees)
         region = warp(image, to_region, size)
         found = Detections(*detector(region))
-        if not len(found.boxes):
+        at = _in_the_middle(found.boxes)
+        if at is None:
             break
-        corners = transform_points(invert_affine(to_region), found.boxes[0].reshape(2, 2))
-        centre = corners.mean(axis=0)
-        side = (found.boxes[0, 2:] - found.boxes[0, :2]) / np.hypot(*to_region[0, :2])
+        centre = transform_points(invert_affine(to_region), _centres(found.boxes[at][None]))[0]
+        side = (found.boxes[at, 2:] - found.boxes[at, :2]) / np.hypot(*to_region[0, :2])
         box = np.concatenate([centre - side / 2, centre + side / 2])
-        degrees = _signed(degrees + (0.0 if found.angles is None else float(found.angles[0])))
-        best = box, float(found.scores[0]), degrees
+        degrees = _signed(degrees + (0.0 if found.angles is None else float(found.angles[at])))
+        best = box, float(found.scores[at]), degrees
     return best
+
+
+def _in_the_middle(boxes: np.ndarray) -> int | None:
+    """Index of the best of a region's faces (N, 4) near its centre; None if none is there."""
+    distances = np.linalg.norm(_centres(boxes) - (_REGION_SIDE - 1) / 2, axis=1)
+    near = np.flatnonzero(distances < _NEAR * _REGION_SIDE)
+    return int(near[0]) if len(near) else None
+
+
+def _centres(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def _signed(degrees: float) -> float:

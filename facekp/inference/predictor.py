@@ -33,6 +33,7 @@ from facekp.inference.detectors import (
 )
 from facekp.inference.faces import Face, Faces
 from facekp.inference.orientation import (
+    box_in_photo,
     detect_tilted,
     detect_turned,
     tilt_of,
@@ -219,7 +220,7 @@ class Predictor:
                     faces = _checked_faces(photo, image, *known[number], box_source)
                 found.append(faces)
                 for box, angle in zip(faces.boxes, faces.angles, strict=True):
-                    yield image, self.training_box(box, faces.source), angle
+                    yield image, self.training_box(box, faces.source, angle), angle
 
         keypoints = iter(self.predict_tilted(oriented()))
         results = [
@@ -267,10 +268,15 @@ class Predictor:
             names = ", ".join(sorted(known | {self.detector.name}))
             raise ConfigError(f"box_source={box_source}: choose one of {names}")
 
-    def training_box(self, box: np.ndarray, box_source: str) -> np.ndarray:
+    def training_box(self, box: np.ndarray, box_source: str, degrees: float = 0.0) -> np.ndarray:
         """A face box (4,) converted to the convention of the network's training data.
 
         Boxes of the same source, and whole images, are returned unchanged.
+
+        Args:
+            box: as the face has it when turned upright about the box's centre.
+            box_source: what it is, see `Detector.name`.
+            degrees: by which the face is tilted, clockwise.
 
         Raises:
             ConfigError: an unknown source.
@@ -282,7 +288,8 @@ class Predictor:
         description = self.description
         measured = description.detector_prior
         to_training = description.box_prior if measured is None else measured
-        return apply_box_prior(apply_box_prior(box, prior), to_training)
+        converted = apply_box_prior(apply_box_prior(box, prior), to_training)
+        return box_in_photo(converted, upright_transform(box, degrees)) if degrees else converted
 
     def predict_boxes(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches.

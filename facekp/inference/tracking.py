@@ -14,12 +14,16 @@ from facekp.core.geometry import (
     apply_box_prior,
     bounding_box,
     intersection_over_union,
-    invert_affine,
     transform_points,
 )
 from facekp.inference.detectors import Detections, WholeImage
 from facekp.inference.faces import Face, Faces
-from facekp.inference.orientation import UPRIGHT_WITHIN, tilt_of, upright_transform
+from facekp.inference.orientation import (
+    UPRIGHT_WITHIN,
+    box_in_photo,
+    tilt_of,
+    upright_transform,
+)
 from facekp.inference.predictor import Predictor
 from facekp.inference.smoothing import OneEuroFilter
 
@@ -210,15 +214,16 @@ class FaceTracker:
         box = apply_box_prior(
             bounding_box(transform_points(turn, points)), self.predictor.description.box_prior
         )
-        half = (box[2:] - box[:2]) / 2
-        centre = transform_points(invert_affine(turn), ((box[:2] + box[2:]) / 2)[None])[0]
-        return np.concatenate([centre - half, centre + half])
+        return box_in_photo(box, turn)
 
     def _detect(self, image: np.ndarray) -> None:
         """Look for faces: confirm tracks, end those that are gone, begin new ones."""
         found = self.predictor.detect(image)
         source = self.predictor.detector.name
-        boxes = [self.predictor.training_box(box, source) for box in found.boxes]
+        boxes = [
+            self.predictor.training_box(box, source, tilt_of(found, at))
+            for at, box in enumerate(found.boxes)
+        ]
         pairs = [
             (_overlap(track, box), track, at)
             for track in self._tracks
@@ -250,7 +255,7 @@ class FaceTracker:
         self._begin(image, found, [at for at in range(len(boxes)) if at not in taken], boxes)
         self._until_detection = self.detect_every - 1
         if any(track.misses for track in self._tracks):
-            self._until_detection = DETECT_AFTER_MISS - 1
+            self._until_detection = min(DETECT_AFTER_MISS, self.detect_every) - 1
         if any(track.hidden for track in self._tracks):
             self._until_detection = 0
 

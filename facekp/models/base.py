@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 
-def normalize_images(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def normalize_images(images: Tensor) -> Tensor:
     """uint8 images (B, C, H, W) to floats in [-0.5, 0.5], as every network expects them."""
-    return images.to(dtype).div_(255).sub_(0.5)
+    return images.to(torch.float32).div_(255).sub_(0.5)
 
 
 class KeypointNetwork(nn.Module, ABC):

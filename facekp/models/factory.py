@@ -35,5 +35,9 @@ def build_network(
     network = resolve_class(target, KeypointNetwork, "model", "facekp.models", trusted)  # type: ignore[type-abstract]
     try:
         return network(num_keypoints=num_keypoints, **settings)
+    except OSError as error:  # no network, for one
+        remedy = "give model.pretrained=false, or try where the weights can be downloaded"
+        problem = f"its weights cannot be downloaded ({error})"
+        raise ConfigError(f"model ({target.rpartition('.')[2]}): {problem}; {remedy}") from error
     except (TypeError, ValueError, RuntimeError) as error:  # torch raises the last
         raise ConfigError(f"model ({target.rpartition('.')[2]}): {error}") from error

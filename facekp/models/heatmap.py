@@ -40,8 +40,8 @@ class HeatmapNet(KeypointNetwork):
         pretrained: start the timm backbone from its published weights, see `TimmTrunk`.
 
     Raises:
-        ValueError: an input size that the scales do not divide, lists of different lengths, or an
-            unknown backbone.
+        ValueError: an input size that the scales do not divide, lists of different lengths, an
+            unknown backbone, or weights without one.
     """
 
     def __init__(
@@ -58,6 +58,8 @@ class HeatmapNet(KeypointNetwork):
     ) -> None:
         super().__init__()
         self.trunk: nn.Module
+        if trunk is None and pretrained:
+            raise ValueError("pretrained=true needs trunk=, a backbone of timm")
         if trunk is None:
             self.trunk, channels = _residual_trunk(in_channels, widths, blocks), list(widths)
         else:

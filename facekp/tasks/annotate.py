@@ -137,7 +137,10 @@ def open_session(
             path = start
     states, others = _states(files, known, starts)
     if starts is not None and not any(state.faces is not None for state in states):
-        raise ConfigError(f"points={points}: none of the {len(files)} photos is in it")
+        raise ConfigError(
+            f"points={points}: none of the {len(files)} photos is in it; give its photos, too, as "
+            "input=[FOLDER,NEW], or another points= or output="
+        )
     in_place = starts is not None and starts.path == path
     shape = None if fits else _mean_shape(known)
     return AnnotationSession(

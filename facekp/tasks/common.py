@@ -23,6 +23,10 @@ def build(config: DictConfig, **extra: Any) -> Any:
     Raises:
         FacekpError: of the object itself, or naming the setting that it refuses.
     """
+    if isinstance(config, str):  # model.loss=l1 for model/loss=l1
+        raise ConfigError(
+            f"{config}: choices of a group are written with a slash, e.g. model/loss={config}"
+        )
     try:
         return instantiate(config, **extra)
     except InstantiationException as error:

@@ -31,8 +31,7 @@ from facekp.visualization.morph import (
     zoom_to_fill,
 )
 from facekp.visualization.overlay import save_image
-from facekp.visualization.video import VIDEO_SUFFIXES as WRITTEN_SUFFIXES
-from facekp.visualization.video import VideoWriter
+from facekp.visualization.video import MAX_GIF_FPS, WRITTEN_SUFFIXES, VideoWriter
 
 EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda share: share,
@@ -216,6 +215,8 @@ def _write_video(
     settings: MorphSettings,
 ) -> Path:
     size, fps = settings.frame_size, settings.fps
+    if path.suffix.lower() == ".gif":
+        fps = min(fps, MAX_GIF_FPS)
     still_frames, steps = max(1, round(settings.hold * fps)), max(1, round(settings.seconds * fps))
     shares = [EASINGS[settings.easing](step / steps) for step in range(1, steps)]
     count = still_frames * len(photos) + len(shares) * (len(photos) - 1)

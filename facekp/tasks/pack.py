@@ -23,8 +23,9 @@ KEPT = ("name", "seed", "model", "dataset", "trainer")
 def pack(ckpt_path: str, output: str) -> Path:
     """Write `packed.ckpt`: the weights in half precision, and the description of the network.
 
-    Half the size of `best.ckpt`, without information about the machine that it was trained on. It
-    can be used and initialised from, but not resumed.
+    Half the size of `best.ckpt`. Versions, and where data sets lie, are left out; the names of a
+    user's own annotation files, as they were given, are kept. It can be used and initialised from,
+    but not resumed.
 
     Args:
         ckpt_path: the checkpoint, or the name of a bundled network.

@@ -52,7 +52,7 @@ class StartingPoints:
         path: Path,
         scheme: LandmarkScheme,
         box_prior: np.ndarray | None,
-        training_box: Callable[[np.ndarray, str], np.ndarray] | None,
+        training_box: Callable[[np.ndarray, str, float], np.ndarray] | None,
     ) -> None:
         self.path, self._scheme, self._prior = path, scheme, box_prior
         self._training_box = training_box
@@ -90,7 +90,7 @@ class StartingPoints:
                 box = row.bbox
                 if box is not None and self._training_box is not None and row.box_source:
                     try:
-                        box = self._training_box(box, row.box_source)
+                        box = self._training_box(box, row.box_source, row.angle)
                     except ConfigError as error:
                         problem = f"{row.file}: {error}"
                         remedy = "give the network or the detector= that found it, or correct it"

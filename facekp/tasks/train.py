@@ -104,8 +104,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
     config = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
     description = describe(datamodule, config, detector_prior(datamodule))
     before = check_resume(description, cfg.ckpt_path) if cfg.ckpt_path else None
-    if before is not None:
-        accept_resume(run_dir)
+    accept_resume(run_dir)
     if datamodule.protocol == "annotations" and not (cfg.init_from or cfg.ckpt_path):
         count = len(datamodule.splits["train"])
         if count < FEW_FACES:
@@ -126,6 +125,7 @@ def train(cfg: DictConfig, command: str = "") -> TrainingResult:
     trainer = build_trainer(cfg, description, run_dir)
     if trainer.is_global_zero:
         write_run_files(run_dir, description)
+        (run_dir / RESULTS).unlink(missing_ok=True)  # its presence means that a run is complete
     log.info(f"{cfg.name}: {sum(p.numel() for p in network.parameters()):,} parameters")
 
     try:

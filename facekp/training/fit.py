@@ -21,6 +21,7 @@ from facekp.core.files import make_folder
 from facekp.core.version import __version__
 from facekp.data.datamodule import FaceDataModule
 from facekp.metrics import KeypointMetrics, metric_names
+from facekp.models.checkpoint import read_checkpoint
 from facekp.training.callbacks.checkpoint import RunCheckpoint
 from facekp.training.callbacks.history import History
 from facekp.training.memory import (
@@ -110,14 +111,13 @@ def fit(
             "dataset.num_workers=0 needs least; "
             f"resume={trainer.default_root_dir} continues the run"
         ) from error
-    # Before the test, which restores the states of best.ckpt's callbacks.
     history, earlier_seconds = recorder.frame, recorder.earlier_seconds
     best_ckpt = Path(str(best.dirpath)) / f"{best.filename}.ckpt"
     metrics = _best_metrics(history, monitor) if trainer.is_global_zero else {}
     if datamodule.splits.get("test"):
-        tested = trainer.test(
-            module, datamodule=datamodule, ckpt_path=best_ckpt, weights_only=True, verbose=False
-        )
+        # Not by `ckpt_path`: averaged weights would be replaced by those that were averaged.
+        module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
+        tested = trainer.test(module, datamodule=datamodule, verbose=False)
         metrics |= tested[0] if trainer.is_global_zero else {}
     return FitResult(best_ckpt, history, metrics, earlier_seconds)
 

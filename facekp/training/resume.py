@@ -15,7 +15,8 @@ DATA_PLACES = ("dataset.data_dir", "dataset.cache", "dataset.cache_dir", "datase
                "dataset.num_workers")  # fmt: skip
 """Where data is, and how fast it is read: a run's figures do not depend on these settings."""
 _FREE = (*DATA_PLACES, "model.optimizer.fused")
-ADDED = {"dataset.fold": str(None), "dataset.split_seed": 0}
+ADDED = {"dataset.fold": str(None), "dataset.split_seed": 0, "model.trunk": str(None),
+         "model.pretrained": False}  # fmt: skip
 """Settings that older runs lack, flat, with the value that they were trained with."""
 
 
@@ -56,6 +57,10 @@ def check_resume(description: NetworkDescription, ckpt_path: str) -> NetworkDesc
     checkpoint, before = read_checkpoint(ckpt_path)
     parts = ("seed", "model", "dataset", "teacher")
     changed = changed_settings(before.config, description.config, parts, _FREE)
+    for name in ("monitor", "threshold"):  # by these best.ckpt was chosen; packed files lack them
+        old, new = before.config.get(name), description.config[name]
+        if old not in (None, new):
+            changed[name] = old, new
     if changed:
         differences = ", ".join(f"{key}={new} (was {old})" for key, (old, new) in changed.items())
         raise ConfigError(

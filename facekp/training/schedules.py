@@ -14,7 +14,8 @@ def one_cycle(
 ) -> OneCycleLR:
     """`OneCycleLR` for any number of epochs.
 
-    torch divides by zero where the warm-up has exactly one step, as a tenth of ten epochs.
+    torch divides by zero where the warm-up has exactly one step, as a tenth of ten epochs. Of a
+    single epoch it makes the last, whose rate is about zero; it gets the first of two.
 
     Args:
         optimizer: whose rate it sets.
@@ -22,6 +23,7 @@ def one_cycle(
         pct_start: share of them that warms up.
         **settings: see torch.
     """
+    total_steps = max(total_steps, 2)
     if pct_start * total_steps == 1:
         pct_start = math.nextafter(pct_start, 1)
     return OneCycleLR(optimizer, total_steps=total_steps, pct_start=pct_start, **settings)

@@ -274,10 +274,12 @@ def save_image(path: str | Path, picture: np.ndarray, quality: int = 85) -> None
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".png":  # OpenCV takes a ninth of Pillow's time
+    suffix = path.suffix.lower()
+    if suffix == ".png":  # OpenCV takes a ninth of Pillow's time
         _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         path.write_bytes(encoded.tobytes())
         return
     # Without chroma subsampling, which would blur thin coloured lines.
-    jpeg: dict[str, Any] = {"quality": quality, "subsampling": 0} if path.suffix == ".jpg" else {}
+    is_jpeg = suffix in (".jpg", ".jpeg")
+    jpeg: dict[str, Any] = {"quality": quality, "subsampling": 0} if is_jpeg else {}
     Image.fromarray(picture).save(path, **jpeg)

@@ -13,7 +13,9 @@ import numpy as np
 from facekp.core.errors import ConfigError, FacekpError
 from facekp.core.geometry import Size
 
-VIDEO_SUFFIXES = (".mp4", ".gif")
+WRITTEN_SUFFIXES = (".mp4", ".gif")
+MAX_GIF_FPS = 50
+"""A GIF's clock has 1/100 s, and players do not show frames of one tick."""
 CLOCK = Fraction(1, 90000)
 """Time base of videos whose frames come with their times."""
 AAC_RATES = (48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
@@ -62,8 +64,9 @@ class VideoWriter:
             ) from error
         self.path = Path(path)
         suffix = self.path.suffix.lower()
-        if suffix not in VIDEO_SUFFIXES:
-            raise ConfigError(f"{path}: choose a name that ends in {' or '.join(VIDEO_SUFFIXES)}")
+        if suffix not in WRITTEN_SUFFIXES:
+            choices = " or ".join(WRITTEN_SUFFIXES)
+            raise ConfigError(f"{path}: choose a name that ends in {choices}")
         is_gif = suffix == ".gif"
         height, width = size
         self._more = (height % 2, width % 2) if not is_gif else (0, 0)
@@ -71,7 +74,7 @@ class VideoWriter:
         # A relative name with a colon would be a protocol's to FFmpeg.
         self._scratch = self.path.absolute().with_name(f".{self.path.stem}.part{suffix}")
         if is_gif:
-            fps = min(fps, 50)  # its clock has 1/100 s, and players do not show frames of one tick
+            fps = min(fps, MAX_GIF_FPS)
         rate = Fraction(fps).limit_denominator(1001)
         try:
             self._file: Any = av.open(str(self._scratch), "w")

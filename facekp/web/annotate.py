@@ -96,13 +96,7 @@ class _Requests:
         session, scheme = self.session, self.session.scheme
         return JSONResponse(
             {
-                "scheme": {
-                    "name": scheme.name,
-                    "names": scheme.point_names,
-                    "skeleton": scheme.skeleton,
-                },
-                "fits": session.fits,
-                "network": session.predictor.name if session.fits else None,
+                "scheme": {"names": scheme.point_names, "skeleton": scheme.skeleton},
                 "products": self.products,
                 "photos": [_summary(photo) for photo in session.photos],
                 **self._progress(),
@@ -211,7 +205,7 @@ def _summary(photo: PhotoState) -> dict[str, Any]:
         "faces": None if photo.faces is None else len(photo.faces),
         "disagreement": photo.disagreement,
         "labelled": photo.labelled,
-        "error": printable(photo.error),
+        "error": "" if photo.error is None else printable(photo.error.problem),
     }
 
 

@@ -2,7 +2,7 @@
 
 | request | answer |
 |---|---|
-| `GET scheme` | skeleton and names of the points |
+| `GET scheme` | skeleton of the points |
 | `POST frames/PAGE?seconds=T` | faces of a JPEG, the next frame of a page |
 | `POST stills` | saves a JPEG, and a copy with its points |
 | `GET status/PAGE` | heartbeat of the page |
@@ -95,10 +95,10 @@ class CameraSession:
                 number += 1
             with atomic_write(path) as stream:
                 stream.write(data)
-            drawn = draw_faces(image, faces, self.predictor.scheme)
+            drawn = draw_faces(image, faces, self.predictor.output_scheme)
             save_image(path.with_name(f"{path.stem}_points.jpg"), drawn, 95)
             table = faces.to_dataframe()
-            table.insert(0, "file", str(path))
+            table.insert(0, "file", printable(path))
             tables = [pd.read_csv(self._table), table] if self._table.exists() else [table]
             text = pd.concat(tables).to_csv(index=False, float_format="%.3f")
             atomic_write_text(self._table, text)
@@ -135,8 +135,7 @@ def camera_application(session: CameraSession, pages: Pages) -> Starlette:
     scheme = predictor.output_scheme
 
     def about(_request: Request) -> Response:
-        folder = printable(session.folder)
-        return JSONResponse({"skeleton": scheme.skeleton, "folder": folder})
+        return JSONResponse({"skeleton": scheme.skeleton})
 
     def status(request: Request) -> Response:
         pages.seen(request.path_params["page"])

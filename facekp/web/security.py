@@ -65,7 +65,7 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         if host not in self._hosts:
             return 403, "this server only answers to 127.0.0.1"
-        first = scope["path"].split("/")[1]
+        first = scope["path"].removeprefix("/").partition("/")[0]
         if not secrets.compare_digest(first.encode(), self.token.encode()):
             return 403, "open the address that was printed in the terminal: it holds a token"
         changes = scope["method"] not in ("GET", "HEAD")

@@ -15,6 +15,7 @@ import numpy as np
 
 from facekp.core.errors import ConflictError, DataError, FacekpError
 from facekp.core.files import atomic_write, make_folder
+from facekp.core.geometry import invert_affine, transform_points
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.corrected_csv import (
     CorrectedFace,
@@ -23,7 +24,7 @@ from facekp.data.formats.corrected_csv import (
     corrected_rows,
 )
 from facekp.inference.fitting import disagreement, fit_points
-from facekp.inference.orientation import tilt_of
+from facekp.inference.orientation import tilt_of, upright_transform
 from facekp.inference.predictor import Predictor
 from facekp.web.photo_store import PhotoStore
 
@@ -50,6 +51,7 @@ class PhotoState:
         disagreement: how unsure the network is of its points, see `facekp.inference.fitting`; of
             labelled faces how far they are from the network's; None: not known yet.
         error: why the photo cannot be used.
+        stored: the photo as a file has it, which is saved again until a person looks through it.
     """
 
     file: Path
@@ -62,7 +64,8 @@ class PhotoState:
     group: str = ""
     revision: int = 0
     disagreement: float | None = None
-    error: str = ""
+    error: DataError | None = None
+    stored: CorrectedPhoto | None = None
     lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
@@ -79,11 +82,14 @@ class PhotoState:
             split=entry.split,
             group=entry.group,
             disagreement=0.0 if entry.edited else None,
+            stored=replace(entry, file=str(file)),
         )
 
     @property
     def entry(self) -> CorrectedPhoto:
-        """As it is saved."""
+        """As it is saved: without points that only the network has placed."""
+        if self.stored is not None and not self.edited:
+            return self.stored
         return CorrectedPhoto(self.name, self.faces or (), self.edited, self.split, self.group)
 
 
@@ -141,7 +147,7 @@ class AnnotationSession:
     @property
     def analysed_count(self) -> int:
         """Photos whose faces and disagreement are known, or that cannot be used."""
-        return sum(p.disagreement is not None or bool(p.error) for p in self.photos)
+        return sum(p.disagreement is not None or p.error is not None for p in self.photos)
 
     def start_analysis(self) -> None:
         """Look at all photos in a thread, to know in which the network is least sure."""
@@ -170,8 +176,8 @@ class AnnotationSession:
         """
         photo = self.photos[number]
         with photo.lock:
-            if photo.error:
-                raise DataError(photo.file, photo.error)
+            if photo.error is not None:
+                raise photo.error
             if photo.faces is not None and photo.disagreement is not None:
                 return photo
             try:
@@ -182,22 +188,23 @@ class AnnotationSession:
                     photo.faces = tuple(self._with_points(image, face) for face in photo.faces)
                 photo.disagreement = self._disagreement(image, photo)
             except DataError as error:
-                photo.error = error.problem
+                photo.error = error
                 raise
         return photo
 
     def _detected(self, image: np.ndarray) -> tuple[CorrectedFace, ...]:
         found = self.predictor.detect(image)
         source = self.predictor.detector.name
-        boxes = [self.predictor.training_box(box, source) for box in found.boxes]
-        angles = [tilt_of(found, at) for at in range(len(boxes))]
+        angles = [tilt_of(found, at) for at in range(len(found.boxes))]
+        tilted = list(zip(found.boxes, angles, strict=True))
+        boxes = [self.predictor.training_box(box, source, angle) for box, angle in tilted]
         if self.columns is None:
-            shapes = [self._placed(box) for box in boxes]
+            shapes = [self._placed(*face) for face in zip(boxes, angles, strict=True)]
         else:
             points = self.predictor.predict_tilted(
                 (image, box, angle) for box, angle in zip(boxes, angles, strict=True)
             )
-            shapes = [self._in_scheme(p, b) for p, b in zip(points, boxes, strict=True)]
+            shapes = [self._in_scheme(*face) for face in zip(points, boxes, angles, strict=True)]
         return tuple(
             CorrectedFace(box, shape, angle, float(score))
             for box, shape, angle, score in zip(boxes, shapes, angles, found.scores, strict=True)
@@ -240,27 +247,28 @@ class AnnotationSession:
             DataError: the photo cannot be read.
         """
         if self.columns is None:
-            return self._placed(box)
+            return self._placed(box, angle)
         return self._fitted(self.store.pixels(number), box, angle)
 
     def _fitted(self, image: np.ndarray, box: np.ndarray, angle: float) -> np.ndarray:
-        return self._in_scheme(fit_points(self.predictor, image, box, angle), box)
+        return self._in_scheme(fit_points(self.predictor, image, box, angle), box, angle)
 
-    def _in_scheme(self, points: np.ndarray, box: np.ndarray) -> np.ndarray:
+    def _in_scheme(self, points: np.ndarray, box: np.ndarray, angle: float) -> np.ndarray:
         if len(points) == self.scheme.count:
             shape = np.empty((self.scheme.count, 2))
         else:
-            shape = self._placed(box)
+            shape = self._placed(box, angle)
         shape[self.columns] = points
         return shape
 
-    def _placed(self, box: np.ndarray) -> np.ndarray:
-        """The mean shape in a box; without one, points on a circle."""
+    def _placed(self, box: np.ndarray, angle: float) -> np.ndarray:
+        """The mean shape in a tilted face's box; without one, points on a circle."""
         shape = self._mean_shape
         if shape is None or np.isnan(shape).any():
             turn = 2 * np.pi * np.arange(self.scheme.count) / self.scheme.count
             shape = 0.5 + 0.35 * np.column_stack([np.sin(turn), -np.cos(turn)])
-        return box[:2] + shape * (box[2:] - box[:2])
+        placed = box[:2] + shape * (box[2:] - box[:2])
+        return transform_points(invert_affine(upright_transform(box, angle)), placed)
 
     def change(
         self, number: int, revision: int, faces: Sequence[CorrectedFace], edited: bool

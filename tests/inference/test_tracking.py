@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -20,9 +21,13 @@ OTHER = cv2.resize(draw_ibug_face(8, 0)[0], (170, 176))
 
 class Counted(YuNetDetector):
     calls = 0
+    misses: ClassVar[set[int]] = set()
+    """Calls, counted from 1, in which no face is found."""
 
     def __call__(self, image: np.ndarray) -> Detections:
         Counted.calls += 1
+        if Counted.calls in Counted.misses:
+            image = np.zeros_like(image)
         return super().__call__(image)
 
 
@@ -49,6 +54,15 @@ def test_the_detector_runs_every_tenth_frame(predictor: Predictor) -> None:
         assert isinstance(face, TrackedFace)
         assert face.number == 0
     assert Counted.calls == 3
+
+
+def test_a_detector_for_every_frame_runs_in_every_frame_after_a_miss(predictor: Predictor) -> None:
+    Counted.calls, Counted.misses = 0, {4}
+    tracker = FaceTracker(predictor, detect_every=1)
+    for number in range(8):
+        tracker(frame((PICTURE, 100)), number / 25)
+    Counted.misses = set()
+    assert Counted.calls == 8
 
 
 def test_points_follow_a_face_and_are_steady_on_a_still_one(predictor: Predictor) -> None:

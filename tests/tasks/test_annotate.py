@@ -13,7 +13,13 @@ from PIL import Image
 
 from facekp.core.errors import ConfigError, DataError
 from facekp.data.annotations import AnnotationsDataModule
-from facekp.data.formats.corrected_csv import CorrectedFace, read_corrected_csv
+from facekp.data.formats.corrected_csv import (
+    CorrectedFace,
+    CorrectedPhoto,
+    corrected_header,
+    corrected_rows,
+    read_corrected_csv,
+)
 from facekp.inference.predictor import Predictor
 from facekp.tasks.annotate import open_session
 from facekp.tasks.corrected_products import Products, train_command
@@ -240,6 +246,9 @@ def test_a_data_set_of_any_points_is_corrected_as_a_whole(
     placed = session.fit(0, box, 0.0)
     assert placed.shape == (3, 2)
     assert (placed > box[:2] - 50).all()
+    centre = (box[:2] + box[2:]) / 2
+    quarter = np.array([[0, 1], [-1, 0]])  # of rows: (x, y) to (-y, x), clockwise as seen
+    np.testing.assert_allclose(session.fit(0, box, 90.0), (placed - centre) @ quarter + centre)
     accept(session, 1)
     table = pd.read_csv(session.path)
     assert table.edited.tolist() == [0, 1]  # the other stays in the data set
@@ -277,6 +286,31 @@ def test_boxes_and_points_of_stored_pixels_are_turned_upright(
     session = session_of(predictor, tmp_path, folder / "a.jpg", points=str(xml))
     (face,) = session.open(0).faces or ()
     np.testing.assert_allclose(face.keypoints, upright.keypoints, atol=0.51)
+
+
+def test_points_that_only_the_network_placed_are_not_saved_as_labels(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    """A photo with a labelled face and one with only a box stays so until a person looks at it."""
+    (face,) = predictor(folder / "a.jpg")
+    labelled = CorrectedFace(face.bbox, face.keypoints, moved=frozenset(range(68)))
+    boxed = CorrectedFace(face.bbox + 3, np.full((68, 2), np.nan))
+    text = corrected_header(predictor.point_names)
+    text += corrected_rows(
+        CorrectedPhoto("a.jpg", (labelled, boxed)), 68, predictor.description.box_source
+    )
+    (tmp_path / "mine.csv").write_text(text)
+    session = session_of(predictor, tmp_path, folder, points=str(tmp_path / "mine.csv"))
+    faces = session.open(0).faces or ()
+    assert np.isfinite([f.keypoints for f in faces]).all()  # the page shows points to correct
+    accept(session, 1)
+    saved = read_corrected_csv(session.path, predictor.point_names)
+    kept = next(photo for photo in saved if Path(photo.file).name == "a.jpg")
+    assert [bool(np.isfinite(f.keypoints).all()) for f in kept.faces] == [True, False]
+    accept(session, 0)
+    saved = read_corrected_csv(session.path, predictor.point_names)
+    kept = next(photo for photo in saved if Path(photo.file).name == "a.jpg")
+    assert np.isfinite([f.keypoints for f in kept.faces]).all()
 
 
 def test_wrong_settings_are_refused(predictor: Predictor, folder: Path, tmp_path: Path) -> None:

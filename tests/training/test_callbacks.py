@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
+import pytest
 import torch
 
+import facekp
+from facekp.inference.detectors import WholeImage
+from facekp.inference.predictor import Predictor
+from facekp.tasks.evaluate import evaluate
+from tests.conftest import composed
 from tests.helpers import Run, assert_same_end
 
 
@@ -20,3 +28,17 @@ def test_early_stopping_and_averaged_weights(run: Run) -> None:
     stopping = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.patience=1"]
     _, folder = run("stops", *stopping, "model.optimizer.lr=0")
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
+
+
+def test_averaged_weights_are_those_that_are_tested(ibug_data: Path, tmp_path: Path) -> None:
+    result = facekp.train(
+        composed(
+            "experiment=part3", f"data_dir={ibug_data}", f"run_dir={tmp_path}", "model=face_net",
+            "model.input_size=[64,64]", "augmentation=none", "trainer.max_epochs=2", "report=false",
+            "dataset.batch_size=8", "dataset.split=300w", "callbacks=[default,ema]",
+        )
+    )  # fmt: skip
+    predictor = Predictor.load(result.best_ckpt, WholeImage)
+    evaluate(predictor, str(ibug_data), "test", 0.08, str(tmp_path / "out"))
+    expected = pd.read_csv(tmp_path / "out/errors.csv")["mae_px"].mean()
+    assert result.metrics["test/mae_px"] == pytest.approx(expected, rel=1e-4)

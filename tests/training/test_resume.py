@@ -105,3 +105,33 @@ def test_a_run_goes_on_also_before_its_first_validation(run: Run) -> None:
     last = part / "checkpoints/last.ckpt"
     run("part", *settings, f"ckpt_path={last}")
     assert_same_end(whole, part)
+
+
+def test_a_resume_with_another_metric_for_the_best_epoch_is_refused(run: Run) -> None:
+    _, folder = run("r", "trainer.max_epochs=1")
+    best = (folder / "checkpoints/best.ckpt").read_bytes()
+    last = f"ckpt_path={folder / 'checkpoints/last.ckpt'}"
+    with pytest.raises(ConfigError, match=r"monitor=val/mae_px \(was val/mse\)"):
+        run("r", "trainer.max_epochs=2", "monitor=val/mae_px", last)
+    with pytest.raises(ConfigError, match=r"threshold=0.5 \(was 0.08\)"):
+        run("r", "trainer.max_epochs=2", "threshold=0.5", last)
+    assert (folder / "checkpoints/best.ckpt").read_bytes() == best
+
+
+def test_results_of_before_do_not_say_that_a_resumed_run_is_complete(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = run("r", "trainer.max_epochs=1")
+    assert (folder / "results.json").is_file()
+
+    def stopped(*_: object) -> None:
+        raise FacekpError("stopped")
+
+    last = f"ckpt_path={folder / 'checkpoints/last.ckpt'}"
+    with pytest.raises(ConfigError, match=r"dataset\.batch_size=4"):
+        run("r", "dataset.batch_size=4", last)
+    assert (folder / "results.json").is_file()
+    monkeypatch.setattr("facekp.tasks.train.fit", stopped)
+    with pytest.raises(FacekpError, match="stopped"):
+        run("r", "trainer.max_epochs=2", last)
+    assert not (folder / "results.json").exists()

@@ -27,6 +27,12 @@ def test_any_number_of_epochs_can_be_trained(epochs: int) -> None:
     assert epochs < 3 or rates[-1] < 0.3 * max(rates)
 
 
+def test_a_single_epoch_has_a_rate() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1)
+    schedule = one_cycle(optimizer, total_steps=1, pct_start=0.1, max_lr=1.0, div_factor=10)
+    assert schedule.get_last_lr()[0] > 0.05
+
+
 def test_other_schedules_are_torch_s() -> None:
     made = []
     for make in (one_cycle, torch.optim.lr_scheduler.OneCycleLR):

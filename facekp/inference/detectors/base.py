@@ -8,6 +8,8 @@ from typing import ClassVar, NamedTuple
 import cv2
 import numpy as np
 
+from facekp.core.errors import ConfigError
+
 
 class Detections(NamedTuple):
     """The faces of a photo, best first.
@@ -42,6 +44,26 @@ class Detector(ABC):
     @abstractmethod
     def __call__(self, image: np.ndarray) -> Detections:
         """Faces of a photo (H, W, 3) uint8 RGB; a plain tuple of boxes and scores is taken, too."""
+
+
+def check_max_side(max_side: object) -> None:
+    """Refuse a `detector.max_side` that photos cannot be downscaled to.
+
+    Raises:
+        ConfigError: it is not a whole number from 32.
+    """
+    if not isinstance(max_side, int) or max_side < 32:
+        raise ConfigError(f"detector.max_side={max_side}: give a whole number, at least 32")
+
+
+def check_threshold(threshold: object) -> None:
+    """Refuse a `detector.threshold` that is no probability.
+
+    Raises:
+        ConfigError: it is not a number between 0 and 1.
+    """
+    if not isinstance(threshold, int | float) or not 0 < threshold < 1:
+        raise ConfigError(f"detector.threshold={threshold}: give a number between 0 and 1")
 
 
 def downscaled(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:

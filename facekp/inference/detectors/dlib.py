@@ -8,7 +8,7 @@ import numpy as np
 
 from facekp.core.errors import ConfigError
 from facekp.core.geometry import box_from_ltwh
-from facekp.inference.detectors.base import Detections, Detector, downscaled
+from facekp.inference.detectors.base import Detections, Detector, check_max_side, downscaled
 
 
 class DlibDetector(Detector):
@@ -22,7 +22,7 @@ class DlibDetector(Detector):
         max_side: longer photos are downscaled to it for detection.
 
     Raises:
-        ConfigError: dlib is not installed.
+        ConfigError: dlib is not installed, or a setting is out of range.
     """
 
     name = "dlib"
@@ -33,6 +33,9 @@ class DlibDetector(Detector):
     def __init__(self, upsample: int = 1, threshold: float = 0.0, max_side: int = 1600) -> None:
         if not isinstance(upsample, int) or not 0 <= upsample <= 4:
             raise ConfigError(f"detector.upsample={upsample}: give a whole number from 0 to 4")
+        if not isinstance(threshold, int | float):
+            raise ConfigError(f"detector.threshold={threshold}: give a number, e.g. 0 or -0.5")
+        check_max_side(max_side)
         try:
             import dlib
         except ImportError as error:

@@ -14,6 +14,8 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.inference.detectors.base import (
     Detections,
     Detector,
+    check_max_side,
+    check_threshold,
     downscaled,
     padded,
     suppress_overlaps,
@@ -65,10 +67,8 @@ class YuNetDetector(Detector):
         max_side: int = 640,
         tiny: bool = False,
     ) -> None:
-        if not isinstance(threshold, int | float) or not 0 < threshold < 1:
-            raise ConfigError(f"detector.threshold={threshold}: give a number between 0 and 1")
-        if not isinstance(max_side, int) or max_side < 32:
-            raise ConfigError(f"detector.max_side={max_side}: give a whole number, at least 32")
+        check_threshold(threshold)
+        check_max_side(max_side)
         if not isinstance(tiny, bool):
             raise ConfigError(f"detector.tiny={tiny}: give true or false")
         self.threshold, self.max_side = threshold, max(max_side, 1280) if tiny else max_side

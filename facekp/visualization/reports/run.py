@@ -271,7 +271,7 @@ def faces_section(predictions: SplitPredictions, gallery: Gallery) -> Section:
         return Section(
             "Faces", "No validation face has an NME: a point of its normaliser lacks.", []
         )
-    shuffled = np.random.default_rng(0).permutation(len(order))
+    shuffled = np.random.default_rng(0).permutation(order)
     parts = []
     for name, chosen, text in (
         ("best", order, "The best"),

@@ -60,7 +60,10 @@ def read_jobs(folder: Path) -> pd.DataFrame:
             "monitor": config["monitor"],
             "status": "unfinished",
         }
-        if (job / RESULTS).is_file():
+        if (job / ERROR).is_file():  # beside the results of before, if it was to be resumed
+            lines = (job / ERROR).read_text(encoding="utf-8").strip().splitlines()
+            row |= {"status": "failed", "error": lines[-1]}
+        elif (job / RESULTS).is_file():
             results = json.loads((job / RESULTS).read_text(encoding="utf-8"))
             row |= {
                 "best": results[config["monitor"]],
@@ -69,9 +72,6 @@ def read_jobs(folder: Path) -> pd.DataFrame:
                 "seconds": round(results["seconds"], 1),
                 "status": "done",
             }
-        elif (job / ERROR).is_file():
-            lines = (job / ERROR).read_text(encoding="utf-8").strip().splitlines()
-            row |= {"status": "failed", "error": lines[-1]}
         rows.append(row)
     swept = pd.DataFrame(settings)
     differing = [name for name in swept if len(set(swept[name].fillna(""))) > 1]

@@ -223,11 +223,11 @@ function showProgress(state) {
 async function poll() {
   try {
     const state = await request(`status/${page}?known=${known}`);
-    known = state.known;
     if (state.photos) {
       strip.update(state.photos);
       for (const [number, photo] of photos) await follow(number, photo, state.photos[number]);
     }
+    known = state.known;
     if (state.analysed === project.photos.length && progress.analysed < state.analysed) strip.sort();
     showProgress(state);
     byId("notices").querySelector(".ended")?.remove();

@@ -68,6 +68,7 @@ async function run() {
     next = grab(); // while the server looks at this one
     try {
       show(frame.bitmap, await answer);
+      byId("message").hidden = true;
     } catch (error) {
       say(error.message);
       byId("rate").textContent = "";

@@ -54,8 +54,9 @@ export function keyName(action, key) {
 
 /** The action of a pressed key, if there is one. */
 export function actionOf(event) {
-  const control = event.ctrlKey || event.metaKey;
-  if (event.altKey) return undefined;
+  const typed = event.altKey && "[]".includes(event.key); // some keyboards have them only with Alt
+  if (event.altKey && !typed) return undefined;
+  const control = (event.ctrlKey || event.metaKey) && !typed;
   return ACTIONS.find((action) => {
     if (Boolean(action.control) !== control) return false;
     const letter = event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key;
