@@ -23,7 +23,7 @@ UPRIGHT_WITHIN = 12.0
 _OVERLAP = 0.3
 _REGION, _REGION_SIDE = 2.0, 192
 """Region around a face, in sides of its box, that is turned upright, and its side in pixels."""
-_NEAR = 0.25
+_NEAR = 0.35
 """Of a region's side: how far the face in its middle may be from there."""
 _ROUNDS = 2
 
