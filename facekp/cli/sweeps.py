@@ -63,6 +63,8 @@ def sweep_job(function: Callable[[DictConfig], float]) -> Callable[[DictConfig],
                 return results[config.monitor]
         if (folder / LAST).is_file():
             config.ckpt_path = str(folder / LAST)
+        else:
+            (folder / RESULTS).unlink(missing_ok=True)
         try:
             return function(config)
         except Exception as error:  # the other jobs continue

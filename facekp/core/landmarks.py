@@ -282,22 +282,31 @@ def flip_pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...] | No
         ValueError: a name with one side whose counterpart is missing.
     """
     lower = [_CAMEL.sub("_", name).lower() for name in names]
+    place = {name: at for at, name in enumerate(lower)}
     pairs: list[tuple[int, int]] = []
     for left, right in (_SIDES[:2], _SIDES[2:]):
-        keys = {left.sub("*", name): at for at, name in enumerate(lower) if left.search(name)}
-        others = {right.sub("*", name): at for at, name in enumerate(lower) if right.search(name)}
+        # In `left_eye_l` and its like, `l` is no side.
+        free = _without(place, pairs)
+        keys = {left.sub("*", name): at for name, at in free.items() if left.search(name)}
+        others = {right.sub("*", name): at for name, at in free.items() if right.search(name)}
         # Beside `left_lip` and `right_lip`, `lip_l` may be the lower one.
         if not pairs and keys.keys() != others.keys():
             alone = sorted(keys.keys() ^ others.keys())
             raise ValueError(f"no counterpart on the other side: {', '.join(alone)}")
         pairs += [(keys[key], others[key]) for key in keys if key in others]
     # `lefteye` and `righteye`: only if each has its counterpart, as `cleft` has none.
-    place = {name: at for at, name in enumerate(lower)}
-    for name, at in place.items():
-        other = place.get(name.replace("left", "right"), at)
-        if other != at and (at, other) not in pairs:
+    free = _without(place, pairs)
+    for name, at in free.items():
+        other = free.get(name.replace("left", "right"), at)
+        if other != at:
             pairs.append((at, other))
     return tuple(pairs) or None
+
+
+def _without(place: Mapping[str, int], pairs: Sequence[tuple[int, int]]) -> dict[str, int]:
+    """The indices by name of the points that are in no pair."""
+    paired = {at for pair in pairs for at in pair}
+    return {name: at for name, at in place.items() if at not in paired}
 
 
 def read_scheme(path: str | Path) -> LandmarkScheme:

@@ -60,6 +60,7 @@ def test_every_bundled_scheme_mirrors(scheme: LandmarkScheme) -> None:
             {(0, 1), (2, 3), (4, 5)},
         ),
         (["left_lip", "right_lip", "lip_u", "lip_l"], {(0, 1)}),
+        (["left_eye_l", "left_eye_r", "right_eye_l", "right_eye_r"], {(0, 2), (1, 3)}),
     ],
 )
 def test_flip_pairs_are_read_off_names(names: list[str], pairs: set | None) -> None:

@@ -65,7 +65,7 @@ class _Reader:
                 raise ValueError(f"kpt_shape [{count}, {self.values}]")
             self.names = self._names(count)
             self.flip_pairs = self._flip_pairs(count)
-            self.classes = _by_number(self.content.get("names", ["face"]))
+            self.classes = _by_number(self.content.get("names") or ["face"])
         except (OSError, RecursionError, yaml.YAMLError) as error:
             problem = " ".join(f"cannot be read ({error})".split())
             raise DataError(path, problem, "check the file") from error
@@ -193,7 +193,7 @@ def _label_path(image: Path) -> Path:
 
 
 def _by_number(names: Any) -> dict[int, str]:
-    if not isinstance(names, dict | list) or not names:
+    if not isinstance(names, dict | list):
         raise ValueError(f"names {names!r}: list the classes, e.g. [face]")
     entries = names.items() if isinstance(names, dict) else enumerate(names)
     return {int(key): str(value) for key, value in entries}
