@@ -126,4 +126,4 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 def _not_writable(folder: Path, error: OSError) -> DataError:
     remedy = "choose another (FACEKP_CACHE_DIR or dataset.cache_dir=, data_dir= of a download)"
-    return DataError(folder, f"cannot be written ({error.strerror})", remedy)
+    return DataError(folder, f"cannot be written ({error.strerror or error})", remedy)

@@ -53,10 +53,12 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
     with open_image(path) as image:
         pixels = rgb_from_pil(image, upright=upright, name=path)
         is_tiff = image.format == "TIFF"
-    if is_tiff and not upright:  # Pillow has transposed it
-        size = image_size(path)[::-1]
-        flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-        pixels = cv2.warpAffine(pixels, exif_transform(path), size, flags=flags)
+    if is_tiff and not upright:  # Pillow has turned it
+        to_upright = exif_transform(path)[:, :2]
+        down, right = to_upright.sum(axis=1)[::-1].astype(int)  # 1, or -1 if mirrored
+        pixels = pixels[::down, ::right]
+        pixels = pixels.transpose(1, 0, 2) if to_upright[0, 0] == 0 else pixels
+        pixels = np.ascontiguousarray(pixels)
     return pixels
 
 

@@ -128,11 +128,12 @@ def _detect_upright(
         to_region = rotate_affine(to_region, size, degrees)
         region = warp(image, to_region, size)
         found = Detections(*detector(region))
-        at = _in_the_middle(found.boxes)
+        boxes = np.asarray(found.boxes, float).reshape(-1, 4)
+        at = _in_the_middle(boxes)
         if at is None:
             break
-        centre = transform_points(invert_affine(to_region), _centres(found.boxes[at][None]))[0]
-        side = (found.boxes[at, 2:] - found.boxes[at, :2]) / np.hypot(*to_region[0, :2])
+        centre = transform_points(invert_affine(to_region), _centres(boxes[at][None]))[0]
+        side = (boxes[at, 2:] - boxes[at, :2]) / np.hypot(*to_region[0, :2])
         box = np.concatenate([centre - side / 2, centre + side / 2])
         degrees = _signed(degrees + (0.0 if found.angles is None else float(found.angles[at])))
         best = box, float(found.scores[at]), degrees

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import pytorch_lightning as L
+import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from facekp.core.description import NetworkDescription
@@ -21,7 +22,6 @@ from facekp.core.files import make_folder
 from facekp.core.version import __version__
 from facekp.data.datamodule import FaceDataModule
 from facekp.metrics import KeypointMetrics, metric_names
-from facekp.models.checkpoint import read_checkpoint
 from facekp.training.callbacks.checkpoint import RunCheckpoint
 from facekp.training.callbacks.history import History
 from facekp.training.memory import (
@@ -116,7 +116,8 @@ def fit(
     metrics = _best_metrics(history, monitor) if trainer.is_global_zero else {}
     if datamodule.splits.get("test"):
         # Not by `ckpt_path`: averaged weights would be replaced by those that were averaged.
-        module.load_state_dict(read_checkpoint(best_ckpt)[0]["state_dict"])
+        best_epoch = torch.load(best_ckpt, map_location="cpu", weights_only=True)
+        module.load_state_dict(best_epoch["state_dict"])
         tested = trainer.test(module, datamodule=datamodule, verbose=False)
         metrics |= tested[0] if trainer.is_global_zero else {}
     return FitResult(best_ckpt, history, metrics, earlier_seconds)

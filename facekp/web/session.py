@@ -88,7 +88,7 @@ class PhotoState:
     @property
     def entry(self) -> CorrectedPhoto:
         """As it is saved: without points that only the network has placed."""
-        if self.stored is not None and not self.edited:
+        if self.stored is not None and not self.edited and not self.stored.edited:
             return self.stored
         return CorrectedPhoto(self.name, self.faces or (), self.edited, self.split, self.group)
 
