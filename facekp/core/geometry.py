@@ -174,14 +174,19 @@ def denormalize_points(points: np.ndarray, size: Size) -> np.ndarray:
     return points * np.array(size[::-1]) - 0.5
 
 
+def sound_boxes(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: which boxes (N, 4) are finite, not empty, and not implausibly large."""
+    with np.errstate(invalid="ignore"):
+        wide = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
+        return wide & (np.abs(boxes) <= MAX_PIXEL).all(axis=1)  # nan is neither
+
+
 def check_boxes(boxes: np.ndarray) -> None:
-    """Check that boxes (N, 4) are finite, not empty, and not implausibly large.
+    """Check that boxes (N, 4) are as `sound_boxes` says.
 
     Raises:
         ValueError: names the first invalid box.
     """
-    wrong = ~np.isfinite(boxes).all(axis=1)
-    wrong |= (np.abs(boxes) > MAX_PIXEL).any(axis=1)
-    wrong |= (boxes[:, 2:] - boxes[:, :2] < MIN_SIDE).any(axis=1)
+    wrong = ~sound_boxes(boxes)
     if wrong.any():
         raise ValueError(f"the box {boxes[wrong][0].tolist()}")

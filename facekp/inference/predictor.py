@@ -291,6 +291,13 @@ class Predictor:
         converted = apply_box_prior(apply_box_prior(box, prior), to_training)
         return box_in_photo(converted, upright_transform(box, degrees)) if degrees else converted
 
+    def training_boxes(self, found: Detections) -> list[np.ndarray]:
+        """Boxes (4,) as in training of the faces that `detect` has found, see `training_box`."""
+        name = self.detector.name
+        return [
+            self.training_box(box, name, tilt_of(found, at)) for at, box in enumerate(found.boxes)
+        ]
+
     def predict_boxes(self, faces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """Keypoints (K, 2) in photo pixels of each (photo, box as in training), in batches.
 

@@ -219,11 +219,7 @@ class FaceTracker:
     def _detect(self, image: np.ndarray) -> None:
         """Look for faces: confirm tracks, end those that are gone, begin new ones."""
         found = self.predictor.detect(image)
-        source = self.predictor.detector.name
-        boxes = [
-            self.predictor.training_box(box, source, tilt_of(found, at))
-            for at, box in enumerate(found.boxes)
-        ]
+        boxes = self.predictor.training_boxes(found)
         pairs = [
             (_overlap(track, box), track, at)
             for track in self._tracks

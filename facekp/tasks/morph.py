@@ -31,7 +31,7 @@ from facekp.visualization.morph import (
     zoom_to_fill,
 )
 from facekp.visualization.overlay import save_image
-from facekp.visualization.video import MAX_GIF_FPS, WRITTEN_SUFFIXES, VideoWriter
+from facekp.visualization.video import WRITTEN_SUFFIXES, VideoWriter, written_fps
 
 EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda share: share,
@@ -214,9 +214,7 @@ def _write_video(
     transforms: Sequence[np.ndarray],
     settings: MorphSettings,
 ) -> Path:
-    size, fps = settings.frame_size, settings.fps
-    if path.suffix.lower() == ".gif":
-        fps = min(fps, MAX_GIF_FPS)
+    size, fps = settings.frame_size, written_fps(path, settings.fps)
     still_frames, steps = max(1, round(settings.hold * fps)), max(1, round(settings.seconds * fps))
     shares = [EASINGS[settings.easing](step / steps) for step in range(1, steps)]
     count = still_frames * len(photos) + len(shares) * (len(photos) - 1)

@@ -24,6 +24,11 @@ IN_MP4 = ("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus")
 """Names of audio codecs that players expect in an `.mp4`."""
 
 
+def written_fps(path: str | Path, fps: float) -> float:
+    """Frames per second that a file of this name can have, at most `MAX_GIF_FPS` for a `.gif`."""
+    return min(fps, MAX_GIF_FPS) if Path(path).suffix.lower() == ".gif" else fps
+
+
 class VideoWriter:
     """Writes `.mp4` (H.264, which browsers play) or `.gif` in constant memory.
 
@@ -73,9 +78,7 @@ class VideoWriter:
         self._av, self._number = av, 0
         # A relative name with a colon would be a protocol's to FFmpeg.
         self._scratch = self.path.absolute().with_name(f".{self.path.stem}.part{suffix}")
-        if is_gif:
-            fps = min(fps, MAX_GIF_FPS)
-        rate = Fraction(fps).limit_denominator(1001)
+        rate = Fraction(written_fps(path, fps)).limit_denominator(1001)
         try:
             self._file: Any = av.open(str(self._scratch), "w")
         except OSError as error:

@@ -194,10 +194,8 @@ class AnnotationSession:
 
     def _detected(self, image: np.ndarray) -> tuple[CorrectedFace, ...]:
         found = self.predictor.detect(image)
-        source = self.predictor.detector.name
-        angles = [tilt_of(found, at) for at in range(len(found.boxes))]
-        tilted = list(zip(found.boxes, angles, strict=True))
-        boxes = [self.predictor.training_box(box, source, angle) for box, angle in tilted]
+        boxes = self.predictor.training_boxes(found)
+        angles = [tilt_of(found, at) for at in range(len(boxes))]
         if self.columns is None:
             shapes = [self._placed(*face) for face in zip(boxes, angles, strict=True)]
         else:

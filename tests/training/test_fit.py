@@ -80,3 +80,12 @@ def test_fit_from_python_without_hydra(
     assert capsys.readouterr().out.strip() == ""
     with pytest.raises(ConfigError, match="needs the callbacks of run_callbacks"):
         fit(module, datamodule, make_trainer(max_epochs=1, logger=False))
+
+
+def test_a_network_without_a_description_is_tested(ibug_data: Path, tmp_path: Path) -> None:
+    datamodule = ibug(ibug_data, split="300w", batch_size=8)
+    network = ConvNet(68, (96, 96), 1, [8], 3, 0, [1], "max", 4, [16], True, False)
+    module = KeypointModule(network, nn.MSELoss(), partial(torch.optim.Adam, lr=1e-3))
+    callbacks = run_callbacks(tmp_path, "val/mse")
+    trainer = make_trainer(callbacks=callbacks, max_epochs=1, logger=False, num_sanity_val_steps=0)
+    assert np.isfinite(fit(module, datamodule, trainer).metrics["test/mse"])

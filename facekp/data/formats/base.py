@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from facekp.core.errors import ConfigError, DataError, skip_or_raise
-from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, Size
+from facekp.core.geometry import MAX_PIXEL, Size, sound_boxes
 from facekp.core.landmarks import LandmarkScheme
 
 HEAD = 65_536
@@ -286,8 +286,7 @@ def stated_size(height: object, width: object) -> Size | None:
 def sound_box(bbox: Sequence[float] | np.ndarray) -> np.ndarray | None:
     """A box (4,) `xyxy`; None if it is empty or not finite."""
     box = np.asarray(bbox, dtype=float)
-    good = np.isfinite(box).all() and (np.abs(box) <= MAX_PIXEL).all()
-    return box if good and (box[2:] - box[:2] >= MIN_SIDE).all() else None
+    return box if sound_boxes(box[None])[0] else None
 
 
 def apply_visibility(points: np.ndarray, visibility: np.ndarray) -> np.ndarray | None:

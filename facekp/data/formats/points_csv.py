@@ -27,7 +27,7 @@ import numpy as np
 from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError, skip_or_raise
 from facekp.core.files import IMAGE_SUFFIXES, atomic_write_text
-from facekp.core.geometry import MAX_PIXEL, MIN_SIDE, Size
+from facekp.core.geometry import Size, sound_boxes
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import (
     AnnotationFile,
@@ -249,10 +249,7 @@ class _Reader:
 
     def _sound_boxes(self, boxes: np.ndarray) -> np.ndarray:
         """(N,) bool: rows whose box is whole, or not there at all."""
-        absent = np.isnan(boxes).all(axis=1)
-        with np.errstate(invalid="ignore"):
-            whole = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
-            whole &= (np.abs(boxes) <= MAX_PIXEL).all(axis=1)
+        absent, whole = np.isnan(boxes).all(axis=1), sound_boxes(boxes)
         for row in np.flatnonzero(~(absent | whole)):
             self._skip(f"the box {boxes[row].tolist()} is empty", self.lines[row])
         return absent | whole
