@@ -16,6 +16,8 @@ from facekp.core.errors import ConfigError, DataError
 _REMEDY = "convert it to mp4"
 _LISTS = {"concat", "hls", "dash", "imf", "sdp"}
 """Formats of files that name others, which would be read in their place."""
+_JOIN = Fraction(1, 2)
+"""Seconds by which the clock is set back where recordings were joined; less is only uneven."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,7 @@ class VideoReader:
         """Packets that could not be decoded."""
         self.frames_read = 0
         """Frames that were decoded or passed over."""
-        self._last, self._restart, self._quarters = -math.inf, 0.0, 0
+        self._clock, self._last, self._quarters = _Clock(), 0.0, 0
 
     @property
     def rate(self) -> Fraction:
@@ -186,12 +188,14 @@ class VideoReader:
         packets = self._file.demux(*streams)
         while True:
             try:
-                yield next(packets)
+                packet = next(packets)
             except StopIteration:
                 return
             except self._error:  # the tail of the file is broken
                 self.damaged += 1
                 return
+            self._clock.correct(packet, 1 / self.rate)
+            yield packet
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
@@ -207,9 +211,7 @@ class VideoReader:
         seconds = (self.frames_read - 1) / float(self.rate)
         if frame.pts is not None:
             seconds = float((frame.pts - self._origin()) * (frame.time_base or self.time_base))
-        if seconds + self._restart <= self._last:  # the clock was set back: recordings joined
-            self._restart = self._last + 1 / float(self.rate) - seconds
-        self._last = seconds + self._restart
+        self._last = max(seconds, self._last)
         return self._last
 
     def _is_wanted(self, packet: Any) -> bool:
@@ -233,3 +235,37 @@ class VideoReader:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+class _Clock:
+    """Lets the clock of a file run on where a recording was joined to another one, as players do."""
+
+    def __init__(self) -> None:
+        self._end = Fraction(0)  # of all packets so far
+        self._offsets = [Fraction(0)]  # of each recording
+        self._tracks: dict[int, tuple[int, Fraction]] = {}  # recording and last time of each track
+
+    def correct(self, packet: Any, duration: Fraction) -> None:
+        """Shift the times of a packet.
+
+        Args:
+            packet: the next one of the file.
+            duration: of packets that do not state theirs.
+        """
+        ticks = packet.pts if packet.dts is None else packet.dts
+        if ticks is None:
+            return
+        seconds = ticks * packet.time_base
+        recording, last = self._tracks.get(packet.stream.index, (0, seconds))
+        if seconds < last - _JOIN:
+            recording += 1
+            if recording == len(self._offsets):  # the first of the tracks to arrive there
+                self._offsets.append(self._end - seconds)
+        self._tracks[packet.stream.index] = recording, seconds
+        offset = self._offsets[recording]
+        length = packet.duration * packet.time_base if packet.duration else duration
+        self._end = max(self._end, seconds + offset + length)
+        if offset:
+            shift = round(offset / packet.time_base)
+            packet.dts = None if packet.dts is None else packet.dts + shift
+            packet.pts = None if packet.pts is None else packet.pts + shift

@@ -122,9 +122,38 @@ def test_names_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         VideoReader("list.mp4")
 
 
-def test_times_never_run_back(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mkv", [0, 0.04, 0.08, 0.12])
+def test_joined_recordings_run_on(tmp_path: Path) -> None:
+    """Players show them one after the other, with their sound."""
+    first = write(tmp_path / "a.ts", [number / 25 for number in range(50)], audio="aac")
+    second = write(tmp_path / "b.ts", [number / 25 for number in range(25)], audio="aac")
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes() + second.read_bytes())
     with VideoReader(path) as video:
-        video._last = 5.0  # as if a recording had been joined to another one
         times = [frame.seconds for frame in video]
-    assert (np.diff([5.0, *times]) > 0.03).all()
+    np.testing.assert_allclose(times, np.arange(100) / 25, atol=2e-3)
+    with VideoReader(path, start=2.4, end=2.8) as video:
+        items = list(video.with_audio())
+        start = float(video.origin_seconds())
+    frames = [item for item in items if hasattr(item, "pixels")]
+    assert [frame.number for frame in frames] == list(range(61, 71))
+    assert [round(frame.pixels[40, 40, 0] / 4) for frame in frames] == list(range(10, 20))
+    sound = [float(i.pts * i.time_base) - start for i in items if not hasattr(i, "pixels")]
+    assert 2.4 <= min(sound) < 2.5
+    assert 2.7 < max(sound) < 2.8
+
+
+def test_uneven_times_do_not_shift_what_follows(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", [number / 25 for number in range(20)])
+    with VideoReader(path) as video:
+        packets = video._packets
+
+        def uneven(streams: list[Any]) -> Any:
+            for packet in packets(streams):
+                if packet.pts == 400:
+                    packet.pts = 320
+                yield packet
+
+        video._packets = uneven  # type: ignore[method-assign]
+        times = [frame.seconds for frame in video]
+    assert (np.diff(times) >= 0).all()
+    np.testing.assert_allclose(times[12:], np.arange(12, 20) / 25, atol=2e-3)
