@@ -17,10 +17,11 @@ from tests.helpers import Run, assert_same_end
 
 
 def test_early_stopping_and_averaged_weights(run: Run) -> None:
-    settings = ["callbacks=[default,ema,early_stopping]"]
+    settings = ["callbacks=[default,ema,early_stopping]", "model=heatmap_net_tiny"]
+    settings += ["model/scheduler=none"]
     _, whole = run("whole", *settings)
     saved = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)
-    name = "network.head.0.weight"
+    name = "network.heatmaps.weight"
     assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
     _, part = run("part", *settings, "trainer.max_epochs=1")
     run("part", *settings, f"ckpt_path={part / 'checkpoints/last.ckpt'}")
