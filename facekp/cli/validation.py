@@ -67,7 +67,9 @@ _ONE_OR_MORE = _Rule(
 )
 _NAMES = _Rule(_are_names, "a list of packages, e.g. [my_package]")
 _RULES = {
-    "seed": _integer_from(0),
+    "seed": _Rule(
+        lambda v: _is_integer(v) and 0 <= v < 2**32, "a whole number, at least 0, below 2^32"
+    ),
     "threshold": _ABOVE_0,
     "report": _BOOLEAN,
     "plugins": _NAMES,

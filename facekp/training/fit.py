@@ -81,7 +81,8 @@ def fit(
         ckpt_path: `last.ckpt` of the run to resume; None: start.
 
     Raises:
-        ConfigError: another metric, missing callbacks, or a batch that does not fit into memory.
+        ConfigError: another metric, also for early stopping, missing callbacks, or a batch that
+            does not fit into memory.
         FacekpError: no validation took place, the metric was NaN in every epoch, or a loader
             process died.
     """
@@ -104,6 +105,8 @@ def fit(
             fits = fitting_batch(step, device_bytes(trainer.strategy.root_device), batch_size)
             available = "more than there is"
             raise out_of_memory_error(batch_size, accumulate, available, fits) from error
+        if str(error).startswith("Early stopping conditioned on metric"):  # says which there are
+            raise ConfigError(f"monitor of early stopping: {error}") from error
         if "DataLoader worker" not in str(error):
             raise
         raise FacekpError(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import facekp
+from facekp.core.errors import ConfigError
 from facekp.inference.detectors import WholeImage
 from facekp.inference.predictor import Predictor
 from facekp.tasks.evaluate import evaluate
@@ -29,6 +30,8 @@ def test_early_stopping_and_averaged_weights(run: Run) -> None:
     stopping = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.patience=1"]
     _, folder = run("stops", *stopping, "model.optimizer.lr=0")
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
+    with pytest.raises(ConfigError, match=r"early stopping: .*val/nme`.*val/nme_interocular"):
+        run("wrong", *stopping, "callbacks.early_stopping.monitor=val/nme")
 
 
 def test_averaged_weights_are_those_that_are_tested(ibug_data: Path, tmp_path: Path) -> None:
