@@ -238,7 +238,7 @@ class VideoReader:
 
 
 class _Clock:
-    """Lets the clock of a file run on where a recording was joined to another one, as players do."""
+    """Lets the clock of a file run on where recordings were joined, as players do."""
 
     def __init__(self) -> None:
         self._end = Fraction(0)  # of all packets so far

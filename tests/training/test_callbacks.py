@@ -30,6 +30,8 @@ def test_early_stopping_and_averaged_weights(run: Run) -> None:
     stopping = ["callbacks=[default,early_stopping]", "callbacks.early_stopping.patience=1"]
     _, folder = run("stops", *stopping, "model.optimizer.lr=0")
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
+    run("stops", *stopping, "model.optimizer.lr=0", f"ckpt_path={folder / 'checkpoints/last.ckpt'}")
+    assert len(pd.read_csv(folder / "metrics.csv")) == 2
     with pytest.raises(ConfigError, match=r"early stopping: .*val/nme`.*val/nme_interocular"):
         run("wrong", *stopping, "callbacks.early_stopping.monitor=val/nme")
 

@@ -23,6 +23,8 @@ def test_hopeless_jobs_end_early(run: Run, tmp_path: Path) -> None:
     ]
     _, folder = run("9_part1", *settings)
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
+    run("9_part1", *settings, f"ckpt_path={folder / 'checkpoints/last.ckpt'}")
+    assert len(pd.read_csv(folder / "metrics.csv")) == 2
     _, folder = run("8_part1", *settings, "callbacks.median_stopping.min_jobs=9")
     assert len(pd.read_csv(folder / "metrics.csv")) == 3
 

@@ -35,7 +35,11 @@ class MedianStopping(Callback):
     ) -> None:
         self.run_dir, self.name, self.monitor = Path(run_dir), name, monitor
         self.min_epochs, self.min_jobs = min_epochs, min_jobs
-        self.best = float("inf")
+        self.best, self.stopped = float("inf"), False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End a resumed job at once if it had been stopped."""
+        trainer.should_stop = trainer.should_stop or self.stopped
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Compare, and stop."""
@@ -47,7 +51,7 @@ class MedianStopping(Callback):
             return
         others = self._others(epoch)
         if len(others) >= self.min_jobs and self.best > others.median():
-            trainer.should_stop = True
+            trainer.should_stop = self.stopped = True
             log.info(
                 f"stopped after {epoch + 1} epochs: {self.monitor} {self.best:.4g}, while half of "
                 f"{len(others)} other jobs had at most {others.median():.4g}"
@@ -65,9 +69,9 @@ class MedianStopping(Callback):
         return pd.Series(found, dtype=float)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far."""
-        return {"best": self.best}
+        """The best value so far, and whether the job was stopped."""
+        return {"best": self.best, "stopped": self.stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over that of the resumed run."""
-        self.best = state_dict["best"]
+        """Take over those of the resumed run."""
+        self.best, self.stopped = state_dict["best"], state_dict.get("stopped", False)
