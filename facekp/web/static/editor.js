@@ -62,6 +62,7 @@ export class Editor {
     if (!this.face?.points[this.point]) this.point = this.face && this.point >= 0 ? this.point : -1;
     this.draw();
     this.actions.changed();
+    this.readSelection();
   }
 
   select(face, point = -1) {
@@ -70,7 +71,13 @@ export class Editor {
     this.point = point;
     this.draw();
     this.actions.changed();
-    if (point >= 0) this.describe(point);
+    this.readSelection();
+  }
+
+  /** Describes the selected point, or says nothing if there is none. */
+  readSelection() {
+    if (this.face && this.point >= 0) this.describe(this.point);
+    else this.actions.readout("");
   }
 
   setDrawing(drawing) {
