@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import Module
 from torchmetrics import Metric
 
+from facekp.core.geometry import distances_to_curves
 from facekp.core.landmarks import LandmarkScheme
 
 THRESHOLD = 0.08
@@ -359,6 +360,11 @@ def _truth(faces: Sequence[AnnotatedFace]) -> np.ndarray:
     return np.stack([face.keypoints for face in faces if face.keypoints is not None])
 
 
+def _normalizers(faces: Sequence[AnnotatedFace], scheme: LandmarkScheme) -> np.ndarray:
+    """What the NME of each face that has points is divided by, (N,) pixels."""
+    return np.array([face.normalizer(scheme) for face in faces if face.keypoints is not None])
+
+
 def normalized_offsets(
     faces: Sequence[AnnotatedFace],
     found: np.ndarray,
@@ -373,8 +379,29 @@ def normalized_offsets(
         points: indices of the K points in the scheme.
         scheme: of the annotations.
     """
-    distances = [face.normalizer(scheme) for face in faces if face.keypoints is not None]
-    return (found - _truth(faces)[:, points]) / np.array(distances)[:, None, None]
+    return (found - _truth(faces)[:, points]) / _normalizers(faces, scheme)[:, None, None]
+
+
+def _curve_errors(
+    faces: Sequence[AnnotatedFace],
+    found: np.ndarray,
+    points: Sequence[int],
+    scheme: LandmarkScheme,
+) -> np.ndarray:
+    """Distances (N, K) of predicted points from the annotated curve of their part, normalised.
+
+    Nan for missing points, and for those of a part with less than three points, which has no curve.
+    Its arguments are those of `normalized_offsets`.
+    """
+    truth = _truth(faces)
+    distances = np.full(found.shape[:2], np.nan)
+    for name, part in scheme.parts.items():
+        chosen = [at for at, point in enumerate(points) if point in part]
+        if len(part) > 2 and chosen:
+            corners = [*part, part[0]] if name in scheme.closed else list(part)
+            distances[:, chosen] = distances_to_curves(found[:, chosen], truth[:, corners])
+    distances[np.isnan(truth[:, points]).any(-1)] = np.nan
+    return distances / _normalizers(faces, scheme)[:, None]
 
 
 def face_errors(
@@ -386,7 +413,11 @@ def face_errors(
 ) -> pd.DataFrame:
     """One row per face: `image`, `subset`, metrics such as `mae_px`, and the NME of each region.
 
-    Where occluded points are known, also the NME of visible and of occluded ones.
+    Where occluded points are known, also the NME of visible and of occluded ones. For regions that
+    are curves, such as the jaw, also `nme_jaw_to_curve`: the distance to the annotated curve in
+    place of the annotated point, as annotators agree least on where along a curve a point lies (the
+    point-to-curve error of T. Cootes and C. Taylor, "Statistical models of appearance for computer
+    vision", 2004).
 
     Its arguments are those of `normalized_offsets`, and the metrics' threshold.
     """
@@ -403,10 +434,13 @@ def face_errors(
         hidden = _occluded(faces)[:, points]
         for name, mask in (("visible", ~hidden), ("occluded", hidden)):
             columns[f"nme_{name}"] = nme(np.where(mask[..., None], offsets, np.nan), 1.0)
+    to_curve = _curve_errors(faces, found, points, scheme)
     for region, members in scheme.regions.items():
         chosen = [at for at, point in enumerate(points) if point in members]
         if chosen:
             columns[f"nme_{region}"] = nme(offsets[:, chosen], 1.0)
+            if not np.isnan(to_curve[:, chosen]).all():
+                columns[f"nme_{region}_to_curve"] = _mean(to_curve[:, chosen], (1,))
     return pd.DataFrame(columns)
 
 

@@ -129,3 +129,25 @@ def test_relative_errors_by_hand() -> None:
     record = FaceRecord(Path("a"), np.zeros(4), points, "a", "a", "a", (Path("a"), None))
     offsets = normalized_offsets([record], points[None, [52]] + (5, -10), [52], IMM58)
     np.testing.assert_allclose(offsets, [[[0.1, -0.2]]])
+
+
+def test_distance_to_the_annotated_curve_by_hand() -> None:
+    from facekp.data.records import FaceRecord
+
+    points = np.random.default_rng(0).uniform(0, 90, (58, 2))
+    points[:13] = [(10 * at, 100) for at in range(13)]  # the jaw
+    points[21], points[13] = (10, 5), (60, 5)
+    gap = points.copy()
+    gap[6] = np.nan
+    faces = [
+        FaceRecord(Path("a"), np.zeros(4), truth, "a", "a", "a", (Path("a"), None))
+        for truth in (points, gap)
+    ]
+    errors = face_errors(faces, np.stack([points, points]) + (4, 3), range(58), IMM58)
+    np.testing.assert_allclose(errors["nme_jaw"], 5 / 50)
+    # The last point has slid beyond the end; so has that before the gap.
+    np.testing.assert_allclose(
+        errors["nme_jaw_to_curve"], [(12 * 3 + 5) / 13 / 50, (10 * 3 + 2 * 5) / 12 / 50]
+    )
+    nose = face_errors(faces, points[None, [52]].repeat(2, 0), [52], IMM58)
+    assert nose["nme_nose_to_curve"].tolist() == [0, 0]

@@ -174,6 +174,25 @@ def denormalize_points(points: np.ndarray, size: Size) -> np.ndarray:
     return points * np.array(size[::-1]) - 0.5
 
 
+def distances_to_curves(points: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """Distance (N, K) of each point from a polyline.
+
+    Args:
+        points: (N, K, 2).
+        curves: (N, M, 2) corners of one polyline for the K points of each row, M >= 2; a segment
+            without one of its ends (nan) is left out.
+
+    Returns:
+        nan where no segment remains.
+    """
+    start, along = curves[:, None, :-1], np.diff(curves, axis=1)[:, None]
+    to_point = points[:, :, None] - start
+    length = np.maximum((along**2).sum(-1), np.finfo(float).tiny)
+    share = np.clip((to_point * along).sum(-1) / length, 0, 1)
+    distances = np.linalg.norm(to_point - share[..., None] * along, axis=-1)
+    return np.fmin.reduce(distances, axis=2)
+
+
 def sound_boxes(boxes: np.ndarray) -> np.ndarray:
     """(N,) bool: which boxes (N, 4) are finite, not empty, and not implausibly large."""
     with np.errstate(invalid="ignore"):
