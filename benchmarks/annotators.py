@@ -5,10 +5,10 @@
 The data set holds some pictures under several names, annotated each time and at several scales (see
 `facekp/data/ibug_near_duplicates.txt`). The second annotation is put over the first by a similarity
 of all points, as the scale between the two is not known; so are, in the row "aligned", the points
-of a network on the validation faces (`ibug68_large` unless said otherwise, `flip_test=true
-tta_passes=4`). Each picture counts once; standard errors (+-) are over pictures or faces. Pictures
-with several faces are left out. The copies were found by laying faces over each other by their
-points, so pictures whose annotations differ most are perhaps missing.
+of a network of all points on the validation faces (`ibug68_large` unless said otherwise,
+`flip_test=true tta_passes=4`). Each picture counts once; standard errors (+-) are over pictures or
+faces. Pictures with several faces are left out. The copies were found by laying faces over each
+other by their points, so pictures whose annotations differ most are perhaps missing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "ibug68_large"
     predictor = Predictor.load(name, flip_test=True, tta_passes=4)
     data = load_training_data(predictor.description, os.environ.get("FACEKP_DATA_DIR", "data"))
-    pairs = annotated_twice([*data.splits["train"], *data.splits["val"]])
+    pairs = pair_annotations([*data.splits["train"], *data.splits["val"]])
     first, second = (list(side) for side in zip(*pairs, strict=True))
     validation = data.splits["val"]
     found = np.array(predictor.predict_boxes((r.load(3), r.bbox) for r in validation), dtype=float)
@@ -45,12 +45,14 @@ def main() -> None:
     def errors(faces: Sequence[FaceRecord], points: np.ndarray) -> pd.DataFrame:
         return face_errors(faces, points, data.points, data.scheme)[list(COLUMNS)]
 
-    between = errors(first, aligned(np.stack([annotated_points(r) for r in second]), first))
+    between = errors(
+        first, align_to_annotations(np.stack([annotated_points(r) for r in second]), first)
+    )
     between = between.groupby([picture_of(record.name) for record in first]).mean()
     tables = {
         f"second annotation, {len(pairs)} pairs of {len(between)} pictures": between,
         f"{name} on {len(validation)} validation faces, aligned": errors(
-            validation, aligned(found, validation)
+            validation, align_to_annotations(found, validation)
         ),
         f"{name} on {len(validation)} validation faces": errors(validation, found),
     }
@@ -64,7 +66,7 @@ def main() -> None:
     show("annotators", rows)
 
 
-def annotated_twice(records: Sequence[FaceRecord]) -> list[tuple[FaceRecord, FaceRecord]]:
+def pair_annotations(records: Sequence[FaceRecord]) -> list[tuple[FaceRecord, FaceRecord]]:
     """All pairs of annotations of the same picture under two names, mirrored twins left out."""
     pictures: dict[str, list[FaceRecord]] = {}
     for record in records:
@@ -78,7 +80,7 @@ def annotated_twice(records: Sequence[FaceRecord]) -> list[tuple[FaceRecord, Fac
     ]
 
 
-def aligned(points: np.ndarray, faces: Sequence[FaceRecord]) -> np.ndarray:
+def align_to_annotations(points: np.ndarray, faces: Sequence[FaceRecord]) -> np.ndarray:
     """Points (N, K, 2) put over the annotated points of faces by similarities."""
     pairs = zip(points, faces, strict=True)
     return np.stack([procrustes_align(p[None], annotated_points(f))[0][0] for p, f in pairs])

@@ -394,13 +394,16 @@ def _curve_errors(
     Its arguments are those of `normalized_offsets`.
     """
     truth = _truth(faces)
+    # An annotated point is on the curve, also where its neighbours are missing.
+    to_point = np.linalg.norm(found - truth[:, points], axis=-1)
     distances = np.full(found.shape[:2], np.nan)
     for name, part in scheme.parts.items():
         chosen = [at for at, point in enumerate(points) if point in part]
         if len(part) > 2 and chosen:
             corners = [*part, part[0]] if name in scheme.closed else list(part)
-            distances[:, chosen] = distances_to_curves(found[:, chosen], truth[:, corners])
-    distances[np.isnan(truth[:, points]).any(-1)] = np.nan
+            to_curve = distances_to_curves(found[:, chosen], truth[:, corners])
+            distances[:, chosen] = np.fmin(to_curve, to_point[:, chosen])
+    distances[np.isnan(to_point)] = np.nan
     return distances / _normalizers(faces, scheme)[:, None]
 
 

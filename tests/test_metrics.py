@@ -149,5 +149,8 @@ def test_distance_to_the_annotated_curve_by_hand() -> None:
     np.testing.assert_allclose(
         errors["nme_jaw_to_curve"], [(12 * 3 + 5) / 13 / 50, (10 * 3 + 2 * 5) / 12 / 50]
     )
+    gap[[5, 7]] = np.nan  # a point between missing ones is still on the curve
+    alone = face_errors(faces[1:], gap[None], range(58), IMM58)
+    assert alone["nme_jaw_to_curve"].tolist() == [0]
     nose = face_errors(faces, points[None, [52]].repeat(2, 0), [52], IMM58)
     assert nose["nme_nose_to_curve"].tolist() == [0, 0]

@@ -185,12 +185,15 @@ def distances_to_curves(points: np.ndarray, curves: np.ndarray) -> np.ndarray:
     Returns:
         nan where no segment remains.
     """
-    start, along = curves[:, None, :-1], np.diff(curves, axis=1)[:, None]
-    to_point = points[:, :, None] - start
-    length = np.maximum((along**2).sum(-1), np.finfo(float).tiny)
-    share = np.clip((to_point * along).sum(-1) / length, 0, 1)
-    distances = np.linalg.norm(to_point - share[..., None] * along, axis=-1)
-    return np.fmin.reduce(distances, axis=2)
+    distances = np.full(points.shape[:2], np.nan)
+    for at in range(curves.shape[1] - 1):  # not all at once, for long curves of many faces
+        start, along = curves[:, None, at], np.diff(curves[:, None, at : at + 2], axis=2)[:, :, 0]
+        to_point = points - start
+        length = np.maximum((along**2).sum(-1), np.finfo(float).tiny)
+        share = np.clip((to_point * along).sum(-1) / length, 0, 1)
+        to_segment = np.linalg.norm(to_point - share[..., None] * along, axis=-1)
+        distances = np.fmin(distances, to_segment)
+    return distances
 
 
 def sound_boxes(boxes: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from facekp.core.errors import ConfigError, DataError
 _REMEDY = "convert it to mp4"
 _LISTS = {"concat", "hls", "dash", "imf", "sdp"}
 """Formats of files that name others, which would be read in their place."""
-_JOIN = Fraction(1, 2)
-"""Seconds by which the clock is set back where recordings were joined; less is only uneven."""
+_INTERLEAVED = 2
+"""Seconds by which the tracks of a recording can be apart where they are in the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,35 +237,62 @@ class VideoReader:
         self._file.close()
 
 
+@dataclass(eq=False)
+class _Recording:
+    """A part of a file whose clock runs through.
+
+    Args:
+        offset: seconds to add to its clock.
+        seconds: its clock at its latest packet.
+    """
+
+    offset: Fraction
+    seconds: Fraction
+
+
 class _Clock:
-    """Lets the clock of a file run on where recordings were joined, as players do."""
+    """Lets the clock of a file run on where it is set back, as where recordings were joined.
+
+    Decoding times rise within a recording. The track that is first in the next one decides by how
+    much all of that is shifted.
+    """
 
     def __init__(self) -> None:
-        self._end = Fraction(0)  # of all packets so far
-        self._offsets = [Fraction(0)]  # of each recording
-        self._tracks: dict[int, tuple[int, Fraction]] = {}  # recording and last time of each track
+        self._newest = _Recording(Fraction(0), Fraction(0))
+        self._tracks: dict[int, tuple[_Recording, Fraction]] = {}  # with their latest time
+        self._end: Fraction | None = None  # of all frames and sound so far
 
-    def correct(self, packet: Any, duration: Fraction) -> None:
+    def correct(self, packet: Any, frame: Fraction) -> None:
         """Shift the times of a packet.
 
         Args:
             packet: the next one of the file.
-            duration: of packets that do not state theirs.
+            frame: duration of a frame, also of packets that do not state theirs.
         """
-        ticks = packet.pts if packet.dts is None else packet.dts
-        if ticks is None:
-            return
-        seconds = ticks * packet.time_base
-        recording, last = self._tracks.get(packet.stream.index, (0, seconds))
-        if seconds < last - _JOIN:
-            recording += 1
-            if recording == len(self._offsets):  # the first of the tracks to arrive there
-                self._offsets.append(self._end - seconds)
+        recording = self._recording_of(packet, frame)
+        shift = round(recording.offset / packet.time_base)
+        if packet.dts is not None:
+            packet.dts += shift
+        if packet.pts is not None:
+            packet.pts += shift
+            end = packet.pts * packet.time_base + (packet.duration * packet.time_base or frame)
+            self._end = end if self._end is None else max(self._end, end)
+
+    def _recording_of(self, packet: Any, frame: Fraction) -> _Recording:
+        """The recording that a packet belongs to: that of its track's latest packet, or a later."""
+        recording, last = self._tracks.get(packet.stream.index, (self._newest, None))
+        if packet.dts is None:
+            return recording
+        seconds = packet.dts * packet.time_base
+        set_back = last is not None and seconds < last - 2 * frame  # less is only uneven
+        distance = abs(seconds - self._newest.seconds)
+        nearer = distance < abs(seconds - recording.seconds)
+        if recording is not self._newest and distance < _INTERLEAVED and (set_back or nearer):
+            recording = self._newest
+        elif set_back and self._end is not None:
+            start = packet.dts if packet.pts is None else packet.pts
+            offset = self._end - start * packet.time_base
+            recording = self._newest = _Recording(offset, seconds)
+        recording.seconds = seconds
         self._tracks[packet.stream.index] = recording, seconds
-        offset = self._offsets[recording]
-        length = packet.duration * packet.time_base if packet.duration else duration
-        self._end = max(self._end, seconds + offset + length)
-        if offset:
-            shift = round(offset / packet.time_base)
-            packet.dts = None if packet.dts is None else packet.dts + shift
-            packet.pts = None if packet.pts is None else packet.pts + shift
+        return recording

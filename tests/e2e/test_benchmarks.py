@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.annotators import aligned, annotated_twice
+from benchmarks.annotators import align_to_annotations, pair_annotations
 from benchmarks.few_images import arrows, chosen, write_labels
 from benchmarks.formats import DRAWN, measured
 from benchmarks.training import epoch_times
@@ -44,7 +44,7 @@ def test_pairs_of_annotations_of_the_same_picture() -> None:
     several = ["1420413841_1", "1420413841_2", "1425648903_1"]
     names = [f"lfpw/trainset/image_{number}.jpg" for number in numbers]
     names += [f"helen/trainset/{number}.jpg" for number in several]
-    pairs = annotated_twice([face(name) for name in names])
+    pairs = pair_annotations([face(name) for name in names])
     found = [(first.name[-8:-4], second.name[-8:-4]) for first, second in pairs]
     assert found == [("0035", "0053"), ("0712", "0730"), ("0712", "0695"), ("0730", "0695")]
 
@@ -52,7 +52,9 @@ def test_pairs_of_annotations_of_the_same_picture() -> None:
 def test_a_similarity_puts_points_over_the_annotated_ones() -> None:
     points = np.random.default_rng(0).uniform(0, 90, (68, 2))
     turned = 1.3 * points @ [[0.8, 0.6], [-0.6, 0.8]] + (30, -7)
-    np.testing.assert_allclose(aligned(turned[None], [face("a", points)]), points[None], atol=1e-9)
+    np.testing.assert_allclose(
+        align_to_annotations(turned[None], [face("a", points)]), points[None], atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -142,6 +142,36 @@ def test_joined_recordings_run_on(tmp_path: Path) -> None:
     assert 2.7 < max(sound) < 2.8
 
 
+@pytest.mark.parametrize("length", [10, 50])
+def test_joined_recordings_without_a_track(tmp_path: Path, length: int) -> None:
+    """Each part keeps its pictures and its sound together, whatever the others have."""
+    silent = write(tmp_path / "silent.ts", [number / 25 for number in range(length)])
+    with_tone = write(tmp_path / "tone.ts", [number / 25 for number in range(length)], audio="aac")
+    path = tmp_path / "joined.ts"
+    path.write_bytes(with_tone.read_bytes() + silent.read_bytes() + with_tone.read_bytes())
+    with VideoReader(path) as video:
+        items = list(video.with_audio())
+        start = float(video.origin_seconds())
+    times = [item.seconds for item in items if hasattr(item, "pixels")]
+    # The tone is of one second: it is longer than the pictures of the short parts.
+    parts = [0, max(length / 25, 1.08), 0]
+    parts[2] = parts[1] + length / 25
+    expected = np.concatenate([np.arange(length) / 25 + part for part in parts])
+    np.testing.assert_allclose(times, expected, atol=0.07)
+    sound = [float(i.pts * i.time_base) - start for i in items if not hasattr(i, "pixels")]
+    assert (np.diff(sound) > 0).all()
+    assert min(abs(np.array(sound) - parts[2])) < 0.1
+
+
+@pytest.mark.parametrize("fps", [1, 2, 5])
+def test_slow_videos_are_one_recording(tmp_path: Path, fps: int) -> None:
+    """Their first packets have no decoding times, and lie far apart."""
+    path = write(tmp_path / "a.mkv", [number / fps for number in range(20)])
+    with VideoReader(path) as video:
+        times = [frame.seconds for frame in video]
+    np.testing.assert_allclose(times, np.arange(20) / fps, atol=2e-3)
+
+
 def test_uneven_times_do_not_shift_what_follows(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", [number / 25 for number in range(20)])
     with VideoReader(path) as video:

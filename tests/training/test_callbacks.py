@@ -32,6 +32,11 @@ def test_early_stopping_and_averaged_weights(run: Run) -> None:
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
     run("stops", *stopping, "model.optimizer.lr=0", f"ckpt_path={folder / 'checkpoints/last.ckpt'}")
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
+    more = [*stopping, "model.optimizer.lr=0", "callbacks.early_stopping.patience=2"]
+    run("stops", *more, f"ckpt_path={folder / 'checkpoints/last.ckpt'}")
+    assert len(pd.read_csv(folder / "metrics.csv")) == 3
+    _, folder = run("at_once", *stopping, "callbacks.early_stopping.patience=0")
+    assert len(pd.read_csv(folder / "metrics.csv")) >= 1
     with pytest.raises(ConfigError, match=r"early stopping: .*val/nme`.*val/nme_interocular"):
         run("wrong", *stopping, "callbacks.early_stopping.monitor=val/nme")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from facekp.core.errors import ConfigError
 from facekp.training.callbacks.median_stopping import MedianStopping
 from tests.helpers import Run
 
@@ -27,6 +29,8 @@ def test_hopeless_jobs_end_early(run: Run, tmp_path: Path) -> None:
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
     _, folder = run("8_part1", *settings, "callbacks.median_stopping.min_jobs=9")
     assert len(pd.read_csv(folder / "metrics.csv")) == 3
+    with pytest.raises(ConfigError, match=r"median stopping: monitor=val/nme: .*val/mse"):
+        run("7_part1", *settings, "callbacks.median_stopping.monitor=val/nme")
 
 
 def test_median_rule_reads_only_jobs_of_its_experiment(tmp_path: Path) -> None:

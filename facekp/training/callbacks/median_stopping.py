@@ -10,6 +10,7 @@ import pandas as pd
 import pytorch_lightning as L
 from pytorch_lightning.callbacks import Callback
 
+from facekp.core.errors import ConfigError
 from facekp.core.run_folder import HISTORY
 
 log = logging.getLogger(__name__)
@@ -42,10 +43,18 @@ class MedianStopping(Callback):
         trainer.should_stop = trainer.should_stop or self.stopped
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Compare, and stop."""
+        """Compare, and stop.
+
+        Raises:
+            ConfigError: an unknown metric.
+        """
+        if trainer.sanity_checking:
+            return
         value = trainer.callback_metrics.get(self.monitor)
-        if value is not None:
-            self.best = min(self.best, float(value))
+        if value is None:
+            choices = ", ".join(sorted(trainer.callback_metrics))
+            raise ConfigError(f"median stopping: monitor={self.monitor}: choose one of {choices}")
+        self.best = min(self.best, float(value))
         epoch = trainer.current_epoch
         if epoch + 1 < self.min_epochs:
             return

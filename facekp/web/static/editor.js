@@ -293,6 +293,7 @@ export class Editor {
     this.gesture = null;
     this.magnifier.setAttribute("hidden", "");
     this.draw();
+    this.readSelection();
   }
 
   pinch(event) {
