@@ -12,6 +12,7 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.core.files import atomic_write_text
 from facekp.core.landmarks import IBUG68, bundled_schemes
 from facekp.core.progress import with_progress
+from facekp.data.ibug import is_twin
 from facekp.data.records import FaceRecord
 from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder
@@ -21,7 +22,9 @@ LOOKUP = "IdLookupTable.csv"
 """Which coordinates Facial Keypoints Detection asks for; beside its `test.csv`."""
 
 
-def kaggle(predictor: Predictor, data_dir: str | None, output: str) -> Path:
+def kaggle(
+    predictor: Predictor, data_dir: str | None, output: str, label_shift: float = 0.0
+) -> Path:
     """Write `submission.csv`: the points of the test images.
 
     A network of iBUG's 68 points answers the course's competition, one of the 15 points of
@@ -31,6 +34,10 @@ def kaggle(predictor: Predictor, data_dir: str | None, output: str) -> Path:
         predictor: of a network that was trained on all points of the competition.
         data_dir: where the data is; None: where it was in training.
         output: folder of the file.
+        label_shift: pixels by which points of iBUG's photos are moved to the right, those of
+            mirrored twins to the left, as its annotations are. For points that are averaged with
+            those of the mirrored crop, and for networks that were trained with mirrored copies:
+            they cannot know it.
 
     Returns:
         Path of the file.
@@ -55,9 +62,12 @@ def kaggle(predictor: Predictor, data_dir: str | None, output: str) -> Path:
         raise ConfigError(f"{datamodule.folder}: {remedy}")
     faces = ((r.load(3), r.bbox) for r in with_progress(records, len(records), "test faces"))
     found = np.stack(predictor.predict_boxes(faces))
-    table = submission(found)
     if is_kaggle15:
         table = facial_keypoints_submission(found, records, names)
+    else:
+        side = np.array([-1 if is_twin(record.name) else 1 for record in records])
+        found[:, :, 0] += label_shift * side[:, None]
+        table = submission(found)
     path = output_folder(output) / "submission.csv"
     atomic_write_text(path, table.to_csv(index=False))
     print(f"{path}: {len(records)} entries")

@@ -55,6 +55,27 @@ def test_known_points_come_out_of_the_competition_file(
     np.testing.assert_allclose(points, [r.keypoints for r in records], atol=1e-3)
 
 
+def test_points_are_moved_to_where_annotations_lie(
+    checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
+) -> None:
+    """To the right, and in mirrored twins to the left."""
+    predictor = Predictor.load(checkpoints["ibug"], batch_size=4)
+
+    def points(shift: float) -> np.ndarray:
+        path = kaggle(predictor, str(ibug_data), str(tmp_path), shift)
+        return pd.read_csv(path)["Predicted"].to_numpy().reshape(-1, 68, 2)
+
+    moved = points(0.5) - points(0.0)
+    folder = ibug_data / IBUGDataModule.info.folder_name
+    records = read_ibug(folder / "labels_ibug_300W_test.xml")
+    expected = [-0.5 if "mirror" in record.name else 0.5 for record in records]
+    assert len(set(expected)) == 2
+    np.testing.assert_allclose(
+        moved[:, :, 0], np.repeat(np.array(expected)[:, None], 68, 1), atol=1e-6
+    )
+    np.testing.assert_array_equal(moved[:, :, 1], 0)
+
+
 def test_competition_file_of_a_checkpoint(
     checkpoints: dict[str, Path], ibug_data: Path, tmp_path: Path
 ) -> None:
