@@ -45,10 +45,15 @@ def main() -> None:
     validation = data.splits["val"]
     found = np.array(predictor.predict_boxes((r.load(3), r.bbox) for r in validation), dtype=float)
 
-    shift = np.mean(found - np.stack([annotated_points(r) for r in validation]), axis=1)
-    means, deviations = -shift.mean(axis=0), pd.DataFrame(shift).sem().to_numpy()
-    print("annotated points minus those of the network, px, to the right and down:")
-    print(", ".join(f"{m:.2f} +- {d:.2f}" for m, d in zip(means, deviations, strict=True)))
+    widths = np.array([record.bbox[2] - record.bbox[0] for record in validation])
+    truth = np.stack([annotated_points(record) for record in validation])
+    shifts = (truth - found).mean(axis=1)
+    right = float((shifts[:, 0] / widths).mean())
+    for unit, values in (("px", shifts), ("% of the box's width", 100 * shifts / widths[:, None])):
+        frame = pd.DataFrame(values)
+        (x, y), (dx, dy) = frame.mean(), frame.sem()
+        print(f"annotations lie to the right by {x:.2f} +- {dx:.2f} {unit}", end="")
+        print(f", down by {y:.2f} +- {dy:.2f}")
 
     def errors(faces: Sequence[FaceRecord], points: np.ndarray) -> pd.DataFrame:
         return face_errors(faces, points, data.points, data.scheme)[list(COLUMNS)]
@@ -63,8 +68,8 @@ def main() -> None:
             validation, align_to_annotations(found, validation)
         ),
         f"{name} on {len(validation)} validation faces": errors(validation, found),
-        f"{name}, moved to the right by {means[0]:.2f} px": errors(
-            validation, found + (means[0], 0)
+        f"{name}, moved to the right by {100 * right:.2f} % of the box": errors(
+            validation, found + right * widths[:, None, None] * (1, 0)
         ),
     }
     rows: list[dict[str, object]] = []

@@ -34,10 +34,10 @@ def kaggle(
         predictor: of a network that was trained on all points of the competition.
         data_dir: where the data is; None: where it was in training.
         output: folder of the file.
-        label_shift: pixels by which points of iBUG's photos are moved to the right, those of
-            mirrored twins to the left, as its annotations are. For points that are averaged with
-            those of the mirrored crop, and for networks that were trained with mirrored copies:
-            they cannot know it.
+        label_shift: share of the box's width by which points of iBUG's photos are moved to the
+            right, those of mirrored twins to the left, as its annotations are. For points that are
+            averaged with those of the mirrored crop, and for networks that were trained with
+            mirrored copies: they cannot know it.
 
     Returns:
         Path of the file.
@@ -65,8 +65,9 @@ def kaggle(
     if is_kaggle15:
         table = facial_keypoints_submission(found, records, names)
     else:
-        side = np.array([-1 if is_twin(record.name) else 1 for record in records])
-        found[:, :, 0] += label_shift * side[:, None]
+        widths = [record.bbox[2] - record.bbox[0] for record in records]
+        side = [-1 if is_twin(record.name) else 1 for record in records]
+        found[:, :, 0] += label_shift * np.multiply(widths, side)[:, None]
         table = submission(found)
     path = output_folder(output) / "submission.csv"
     atomic_write_text(path, table.to_csv(index=False))

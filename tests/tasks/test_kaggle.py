@@ -65,11 +65,12 @@ def test_points_are_moved_to_where_annotations_lie(
         path = kaggle(predictor, str(ibug_data), str(tmp_path), shift)
         return pd.read_csv(path)["Predicted"].to_numpy().reshape(-1, 68, 2)
 
-    moved = points(0.5) - points(0.0)
+    moved = points(0.01) - points(0.0)
     folder = ibug_data / IBUGDataModule.info.folder_name
     records = read_ibug(folder / "labels_ibug_300W_test.xml")
-    expected = [-0.5 if "mirror" in record.name else 0.5 for record in records]
-    assert len(set(expected)) == 2
+    signs = [-1 if "mirror" in record.name else 1 for record in records]
+    assert set(signs) == {-1, 1}
+    expected = [s * 0.01 * (r.bbox[2] - r.bbox[0]) for s, r in zip(signs, records, strict=True)]
     np.testing.assert_allclose(
         moved[:, :, 0], np.repeat(np.array(expected)[:, None], 68, 1), atol=1e-6
     )
