@@ -67,9 +67,7 @@ _ONE_OR_MORE = _Rule(
 )
 _NAMES = _Rule(_are_names, "a list of packages, e.g. [my_package]")
 _RULES = {
-    "seed": _Rule(
-        lambda v: _is_integer(v) and 0 <= v < 2**32, "a whole number, at least 0, below 2^32"
-    ),
+    "seed": _integer_from(0),
     "threshold": _ABOVE_0,
     "report": _BOOLEAN,
     "plugins": _NAMES,
@@ -186,6 +184,8 @@ def _check_rules(cfg: DictConfig) -> None:
         value = _value(cfg, name)
         if value is not _ABSENT and not rule.accepts(value):
             raise ConfigError(f"{name}={value}: give {rule.description}")
+    if cfg.seed >= 2**32:  # NumPy takes no larger one
+        raise ConfigError(f"seed={cfg.seed}: give a whole number below 2^32")
     if max(cfg.model.input_size) > MAX_INPUT_SIDE:
         raise ConfigError(
             f"model.input_size={cfg.model.input_size}: at most {MAX_INPUT_SIDE} per side"

@@ -13,3 +13,8 @@ from tests.conftest import composed
 def test_gpus_must_be_numbers(value: str) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.gpus="):
         validate_config(composed(f"trainer.gpus={value}", "run_dir=x"))
+
+
+def test_a_seed_must_fit_into_32_bits() -> None:
+    with pytest.raises(ConfigError, match=r"seed=4294967296: give a whole number below 2\^32"):
+        validate_config(composed(f"seed={2**32}", "run_dir=x"))
