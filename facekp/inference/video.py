@@ -275,7 +275,8 @@ class _Clock:
             packet.dts += shift
         if packet.pts is not None:
             packet.pts += shift
-            end = packet.pts * packet.time_base + (packet.duration * packet.time_base or frame)
+            length = (packet.duration or 0) * packet.time_base or frame
+            end = packet.pts * packet.time_base + length
             self._end = end if self._end is None else max(self._end, end)
 
     def _recording_of(self, packet: Any, frame: Fraction) -> _Recording:
