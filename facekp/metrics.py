@@ -382,18 +382,19 @@ def normalized_offsets(
     return (found - _truth(faces)[:, points]) / _normalizers(faces, scheme)[:, None, None]
 
 
-def _curve_errors(
-    faces: Sequence[AnnotatedFace],
-    found: np.ndarray,
-    points: Sequence[int],
-    scheme: LandmarkScheme,
+def _distances_to_curves(
+    found: np.ndarray, truth: np.ndarray, points: Sequence[int], scheme: LandmarkScheme
 ) -> np.ndarray:
-    """Distances (N, K) of predicted points from the annotated curve of their part, normalised.
+    """Distances (N, K) of predicted points from the annotated curve of their part, in pixels.
 
     Nan for missing points, and for those of a part with less than three points, which has no curve.
-    Its arguments are those of `normalized_offsets`.
+
+    Args:
+        found: (N, K, 2) predicted points.
+        truth: (N, scheme.count, 2) all annotated points.
+        points: indices of the K points in the scheme.
+        scheme: of the annotations.
     """
-    truth = _truth(faces)
     # An annotated point is on the curve, also where its neighbours are missing.
     to_point = np.linalg.norm(found - truth[:, points], axis=-1)
     distances = np.full(found.shape[:2], np.nan)
@@ -404,7 +405,7 @@ def _curve_errors(
             to_curve = distances_to_curves(found[:, chosen], truth[:, corners])
             distances[:, chosen] = np.fmin(to_curve, to_point[:, chosen])
     distances[np.isnan(to_point)] = np.nan
-    return distances / _normalizers(faces, scheme)[:, None]
+    return distances
 
 
 def face_errors(
@@ -424,8 +425,9 @@ def face_errors(
 
     Its arguments are those of `normalized_offsets`, and the metrics' threshold.
     """
-    offsets = normalized_offsets(faces, found, points, scheme)
-    pixels = found - _truth(faces)[:, points]
+    truth, normalizers = _truth(faces), _normalizers(faces, scheme)
+    pixels = found - truth[:, points]
+    offsets = pixels / normalizers[:, None, None]
     errors = PointErrors(offsets, pixels, nme(offsets, 1.0))
     columns: dict[str, Any] = {
         "image": [face.name for face in faces],
@@ -437,7 +439,7 @@ def face_errors(
         hidden = _occluded(faces)[:, points]
         for name, mask in (("visible", ~hidden), ("occluded", hidden)):
             columns[f"nme_{name}"] = nme(np.where(mask[..., None], offsets, np.nan), 1.0)
-    to_curve = _curve_errors(faces, found, points, scheme)
+    to_curve = _distances_to_curves(found, truth, points, scheme) / normalizers[:, None]
     for region, members in scheme.regions.items():
         chosen = [at for at, point in enumerate(points) if point in members]
         if chosen:

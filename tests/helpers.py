@@ -18,6 +18,7 @@ from facekp.core.landmarks import IMM58
 from facekp.data.formats.dlib_xml import XmlWriter
 from facekp.data.ibug import IBUGDataModule
 from facekp.data.imm import IMMDataModule
+from facekp.data.records import FaceRecord
 from facekp.inference.detectors import WholeImage
 from facekp.inference.predictor import Predictor
 from facekp.models.factory import build_network
@@ -110,6 +111,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def figures(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "metrics.csv").drop(columns="images_per_second")
+
+
+def annotated_face(points: np.ndarray | None = None, name: str = "a") -> FaceRecord:
+    """A record that is not read from a file."""
+    return FaceRecord(Path(name), np.zeros(4), points, name, name, name, (Path(name), None))
 
 
 def assert_same_end(a: Path, b: Path) -> None:

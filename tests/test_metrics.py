@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +18,7 @@ from facekp.metrics import (
     normalized_offsets,
     summarize,
 )
+from tests.helpers import annotated_face
 
 
 def batch(offset: float, count: int = 1) -> tuple:
@@ -99,15 +98,10 @@ def test_missing_points_are_left_out() -> None:
 
 
 def test_a_face_without_normaliser_counts_in_mae_only() -> None:
-    from facekp.data.records import FaceRecord
-
     whole = np.random.default_rng(0).uniform(0, 90, (58, 2))
     partial = whole.copy()
     partial[21] = np.nan
-    faces = [
-        FaceRecord(Path("a"), np.zeros(4), points, "a", "a", "a", (Path("a"), None))
-        for points in (whole, partial)
-    ]
+    faces = [annotated_face(points) for points in (whole, partial)]
     errors = face_errors(faces, np.stack([whole, whole]) + (3, 4), range(58), IMM58)
     row = summarize(errors, 0.08).iloc[0]
     assert (row["images"], row["images_in_nme"]) == (2, 1)
@@ -122,27 +116,20 @@ def test_half_precision_network_keeps_double_sums() -> None:
 
 
 def test_relative_errors_by_hand() -> None:
-    from facekp.data.records import FaceRecord
-
     points = np.zeros((58, 2))
     points[21], points[13] = (10, 5), (60, 5)
-    record = FaceRecord(Path("a"), np.zeros(4), points, "a", "a", "a", (Path("a"), None))
+    record = annotated_face(points)
     offsets = normalized_offsets([record], points[None, [52]] + (5, -10), [52], IMM58)
     np.testing.assert_allclose(offsets, [[[0.1, -0.2]]])
 
 
 def test_distance_to_the_annotated_curve_by_hand() -> None:
-    from facekp.data.records import FaceRecord
-
     points = np.random.default_rng(0).uniform(0, 90, (58, 2))
     points[:13] = [(10 * at, 100) for at in range(13)]  # the jaw
     points[21], points[13] = (10, 5), (60, 5)
     gap = points.copy()
     gap[6] = np.nan
-    faces = [
-        FaceRecord(Path("a"), np.zeros(4), truth, "a", "a", "a", (Path("a"), None))
-        for truth in (points, gap)
-    ]
+    faces = [annotated_face(truth) for truth in (points, gap)]
     errors = face_errors(faces, np.stack([points, points]) + (4, 3), range(58), IMM58)
     np.testing.assert_allclose(errors["nme_jaw"], 5 / 50)
     # The last point has slid beyond the end; so has that before the gap.

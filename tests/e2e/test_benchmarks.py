@@ -12,8 +12,7 @@ from benchmarks.annotators import align_to_annotations, pair_annotations
 from benchmarks.few_images import arrows, chosen, write_labels
 from benchmarks.formats import DRAWN, measured
 from benchmarks.training import epoch_times
-from facekp.data.records import FaceRecord
-from tests.helpers import ibug
+from tests.helpers import annotated_face, ibug
 
 
 def test_benchmark_of_training(tmp_path: Path, imm_data: Path) -> None:
@@ -35,16 +34,12 @@ def test_few_images_are_split_by_person(tmp_path: Path) -> None:
     assert (tmp_path / table["file"][0]).is_file()
 
 
-def face(name: str, points: np.ndarray | None = None) -> FaceRecord:
-    return FaceRecord(Path(name), np.zeros(4), points, name, name, "x", (Path(name), None))
-
-
 def test_pairs_of_annotations_of_the_same_picture() -> None:
     numbers = ["0035", "0053", "0053_mirror", "0001", "0712", "0730", "0695"]
     several = ["1420413841_1", "1420413841_2", "1425648903_1"]
     names = [f"lfpw/trainset/image_{number}.jpg" for number in numbers]
     names += [f"helen/trainset/{number}.jpg" for number in several]
-    pairs = pair_annotations([face(name) for name in names])
+    pairs = pair_annotations([annotated_face(name=name) for name in names])
     found = [(first.name[-8:-4], second.name[-8:-4]) for first, second in pairs]
     assert found == [("0035", "0053"), ("0712", "0730"), ("0712", "0695"), ("0730", "0695")]
 
@@ -53,7 +48,7 @@ def test_a_similarity_puts_points_over_the_annotated_ones() -> None:
     points = np.random.default_rng(0).uniform(0, 90, (68, 2))
     turned = 1.3 * points @ [[0.8, 0.6], [-0.6, 0.8]] + (30, -7)
     np.testing.assert_allclose(
-        align_to_annotations(turned[None], [face("a", points)]), points[None], atol=1e-9
+        align_to_annotations(turned[None], [annotated_face(points)]), points[None], atol=1e-9
     )
 
 
