@@ -36,6 +36,8 @@ TRAINING_SUBSETS = frozenset({"afw", "helen/trainset", "lfpw/trainset"})
 COMMON_SUBSETS = frozenset({"helen/testset", "lfpw/testset"})
 CHALLENGING_SUBSETS = frozenset({"ibug"})
 
+MAX_LABEL_SHIFT = 0.1
+"""More is no shift, but a mistake in the setting."""
 _TWIN = "_mirror"
 _FLICKR = re.compile(r"(\d+)_\d+")
 _NUMBERED = re.compile(r"(image_\d+).*")
@@ -81,13 +83,28 @@ def picture_of(name: str) -> str:
     return _near_duplicates().get(photo, photo)
 
 
-def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[FaceRecord]:
+def label_offset(name: str, bbox: np.ndarray, label_shift: float) -> np.ndarray:
+    """Offset (2,) in pixels of an entry's annotated points, to the left in mirrored twins.
+
+    Args:
+        name: of the entry.
+        bbox: its face box (4,) `xyxy`.
+        label_shift: share of the box's width by which annotations of originals lie to the right.
+    """
+    side = -1 if is_twin(name) else 1
+    return np.array([side * label_shift * (bbox[2] - bbox[0]), 0.0])
+
+
+def read_ibug(
+    xml: str | Path, problems: list[DataError] | None = None, label_shift: float = 0.0
+) -> list[FaceRecord]:
     """Read one of the XML files; every image must exist.
 
     Args:
         xml: the file.
         problems: broken entries are skipped and their errors appended here; None: the first one is
             raised.
+        label_shift: points are moved back by this share of the box's width, see `label_offset`.
 
     Raises:
         DataError: see `read_dlib_xml`; a missing image.
@@ -101,11 +118,14 @@ def read_ibug(xml: str | Path, problems: list[DataError] | None = None) -> list[
             error = DataError(xml, f"the image {face.file} is missing", remedy, face.line)
             skip_or_raise(error, problems)
             continue
+        keypoints = face.keypoints
+        if keypoints is not None and label_shift:
+            keypoints = keypoints - label_offset(face.file, face.bbox, label_shift)
         records.append(
             FaceRecord(
                 image=image,
                 bbox=face.bbox,
-                keypoints=face.keypoints,
+                keypoints=keypoints,
                 name=face.file,
                 group=picture_of(face.file),
                 subset=str(PurePosixPath(face.file).parent),
@@ -131,6 +151,9 @@ class IBUGDataModule(FaceDataModule):
         val_fraction: share of the training faces that validates.
         fold: `K/N`: fold K of an N-fold cross-validation validates instead; None: `val_fraction`.
         split_seed: of the random split, or of the folds.
+        label_shift: share of the box's width by which annotated points lie to the right, in
+            mirrored twins to the left. It is removed when they are read, for training and
+            evaluation; 0: points are as annotated.
         **settings: see `FaceDataModule`.
 
     Raises:
@@ -149,6 +172,7 @@ class IBUGDataModule(FaceDataModule):
         val_fraction: float = 0.2,
         fold: str | None = None,
         split_seed: int = 0,
+        label_shift: float = 0.0,
         **settings,
     ) -> None:
         super().__init__(**settings)
@@ -156,7 +180,13 @@ class IBUGDataModule(FaceDataModule):
             raise ConfigError(f"dataset.split={split}: choose dlib or 300w")
         if not 0 < val_fraction < 1:
             raise ConfigError(f"dataset.val_fraction={val_fraction}: must be between 0 and 1")
+        if not (isinstance(label_shift, int | float) and abs(label_shift) <= MAX_LABEL_SHIFT):
+            raise ConfigError(
+                f"dataset.label_shift={label_shift}: give a share of the box's width, from "
+                f"-{MAX_LABEL_SHIFT} to {MAX_LABEL_SHIFT}"
+            )
         self.split, self.val_fraction = split, val_fraction
+        self.label_shift = label_shift
         self.fold, self.split_seed = fold, split_seed
         self.unlabelled = 0
         """Entries without points that the 300-W protocol ignores."""
@@ -168,10 +198,21 @@ class IBUGDataModule(FaceDataModule):
 
     @property
     def comparison_note(self) -> str:
-        """Dlib's split trains on 300-W's test images."""
-        if self.split == "300w":
-            return ""
-        return "dlib's split trains on most of 300-W's test images: these are not 300-W figures."
+        """Dlib's split trains on 300-W's test images; moved annotations."""
+        notes = []
+        if self.split == "dlib":
+            notes.append(
+                "dlib's split trains on most of 300-W's test images: these are not 300-W figures."
+            )
+        if self.label_shift:
+            notes.append(self._shift_note())
+        return "\n".join(notes)
+
+    def _shift_note(self) -> str:
+        return (
+            f"Annotated points were moved by {-self.label_shift:+.2%} of the box's width along x "
+            "(dataset.label_shift)."
+        )
 
     def evaluation_subsets(
         self, split: str, records: Sequence[FaceRecord]
@@ -202,9 +243,9 @@ class IBUGDataModule(FaceDataModule):
         Raises:
             DataError: a missing or broken file; an entry of dlib's training XML without points.
         """
-        train = read_ibug(self.folder / TRAIN_XML, self.problems)
+        train = read_ibug(self.folder / TRAIN_XML, self.problems, self.label_shift)
         tests = [self.folder / name for name in TEST_XMLS if (self.folder / name).is_file()]
-        test = read_ibug(tests[0], self.problems) if tests else []
+        test = read_ibug(tests[0], self.problems, self.label_shift) if tests else []
         if self.split == "dlib":
             for record in train:
                 if record.keypoints is None:
@@ -238,4 +279,6 @@ class IBUGDataModule(FaceDataModule):
             lines.append(f"  {len(records)} faces {SPLIT_VERBS[name]} ({parts})")
         if self.unlabelled:
             lines.append(f"  {self.unlabelled} entries have no points and are ignored")
+        if self.label_shift:
+            lines.append(f"  {self._shift_note()}")
         return "\n".join(lines)

@@ -12,7 +12,7 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.core.files import atomic_write_text
 from facekp.core.landmarks import IBUG68, bundled_schemes
 from facekp.core.progress import with_progress
-from facekp.data.ibug import is_twin
+from facekp.data.ibug import label_offset
 from facekp.data.records import FaceRecord
 from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder
@@ -65,10 +65,8 @@ def kaggle(
     if is_kaggle15:
         table = facial_keypoints_submission(found, records, names)
     else:
-        widths = [record.bbox[2] - record.bbox[0] for record in records]
-        side = [-1 if is_twin(record.name) else 1 for record in records]
-        found[:, :, 0] += label_shift * np.multiply(widths, side)[:, None]
-        table = submission(found)
+        offsets = [label_offset(r.name, r.bbox, label_shift) for r in records]
+        table = submission(found + np.array(offsets)[:, None])
     path = output_folder(output) / "submission.csv"
     atomic_write_text(path, table.to_csv(index=False))
     print(f"{path}: {len(records)} entries")

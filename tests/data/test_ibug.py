@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekp.core.errors import DataError
+from facekp.core.errors import ConfigError, DataError
 from facekp.core.geometry import denormalize_points
 from facekp.data.ibug import IBUGDataModule, is_twin, photo_of, picture_of, read_ibug
 from tests.helpers import ibug, write_xml
@@ -60,6 +60,27 @@ def test_300w_protocol_goes_by_folder_without_twins(ibug_data: Path) -> None:
     assert subsets["test"] == {"helen/testset", "lfpw/testset", "ibug"}
     assert not any(is_twin(r.name) for records in module.splits.values() for r in records)
     assert sum(len(records) for records in module.splits.values()) == 24
+
+
+def test_label_shift_is_removed_when_annotations_are_read(ibug_data: Path) -> None:
+    """To the left, in mirrored twins to the right, on train and on val; not from boxes."""
+    annotated, moved = ibug(ibug_data).splits, ibug(ibug_data, label_shift=0.01)
+    for split in ("train", "val"):
+        for before, after in zip(annotated[split], moved.splits[split], strict=True):
+            assert before.name == after.name
+            width = before.bbox[2] - before.bbox[0]
+            left = -0.01 * width if not is_twin(before.name) else 0.01 * width
+            expected = before.keypoints + (left, 0)
+            np.testing.assert_allclose(after.keypoints, expected, atol=1e-9)
+            np.testing.assert_array_equal(before.bbox, after.bbox)
+    assert {is_twin(record.name) for record in moved.splits["train"]} == {False, True}
+    assert "moved by -1.00% of the box's width" in moved.summary()
+    assert "moved by -1.00%" in moved.comparison_note
+    assert "moved" not in ibug(ibug_data).comparison_note
+    assert ibug(ibug_data, split="300w").comparison_note == ""
+    for wrong in (1.0, float("nan"), "0.01", None):
+        with pytest.raises(ConfigError, match=r"dataset\.label_shift"):
+            ibug(ibug_data, label_shift=wrong)
 
 
 def test_test_half_without_points(ibug_data: Path, tmp_path: Path) -> None:
