@@ -26,7 +26,7 @@ import pandas as pd
 
 from benchmarks.common import show
 from facekp.core.alignment import procrustes_align
-from facekp.data.ibug import is_twin, photo_of, picture_of
+from facekp.data.ibug import is_twin, label_offset, photo_of, picture_of
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.inference.predictor import Predictor
 from facekp.metrics import face_errors
@@ -45,15 +45,8 @@ def main() -> None:
     validation = data.splits["val"]
     found = np.array(predictor.predict_boxes((r.load(3), r.bbox) for r in validation), dtype=float)
 
-    widths = np.array([record.bbox[2] - record.bbox[0] for record in validation])
-    truth = np.stack([annotated_points(record) for record in validation])
-    shifts = (truth - found).mean(axis=1)
-    right = float((shifts[:, 0] / widths).mean())
-    for unit, values in (("px", shifts), ("% of the box's width", 100 * shifts / widths[:, None])):
-        frame = pd.DataFrame(values)
-        (x, y), (dx, dy) = frame.mean(), frame.sem()
-        print(f"annotations lie to the right by {x:.2f} +- {dx:.2f} {unit}", end="")
-        print(f", down by {y:.2f} +- {dy:.2f}")
+    right = show_shift(validation, found)
+    offsets = np.stack([label_offset(r.name, r.bbox, right) for r in validation])
 
     def errors(faces: Sequence[FaceRecord], points: np.ndarray) -> pd.DataFrame:
         return face_errors(faces, points, data.points, data.scheme)[list(COLUMNS)]
@@ -69,7 +62,7 @@ def main() -> None:
         ),
         f"{name} on {len(validation)} validation faces": errors(validation, found),
         f"{name}, moved to the right by {100 * right:.2f} % of the box": errors(
-            validation, found + right * widths[:, None, None] * (1, 0)
+            validation, found + offsets[:, None]
         ),
     }
     rows: list[dict[str, object]] = []
@@ -80,6 +73,27 @@ def main() -> None:
             row |= {f"{heading} %": mean[column], f"{heading} +-": error[column]}
         rows.append(row)
     show("annotators", rows)
+
+
+def show_shift(faces: Sequence[FaceRecord], found: np.ndarray) -> float:
+    """Print by how much annotated points lie to the right of found ones, and down.
+
+    Args:
+        faces: N annotated ones, no mirrored twins.
+        found: points (N, K, 2) of them.
+
+    Returns:
+        The mean shift to the right, in box widths.
+    """
+    widths = np.array([record.bbox[2] - record.bbox[0] for record in faces])
+    truth = np.stack([annotated_points(record) for record in faces])
+    shifts = (truth - found).mean(axis=1)
+    for unit, values in (("px", shifts), ("% of the box's width", 100 * shifts / widths[:, None])):
+        frame = pd.DataFrame(values)
+        (x, y), (dx, dy) = frame.mean(), frame.sem()
+        print(f"annotations lie to the right by {x:.2f} +- {dx:.2f} {unit}", end="")
+        print(f", down by {y:.2f} +- {dy:.2f}")
+    return float((shifts[:, 0] / widths).mean())
 
 
 def pair_annotations(records: Sequence[FaceRecord]) -> list[tuple[FaceRecord, FaceRecord]]:

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from facekp.core.alignment import complete_shapes
-from facekp.core.errors import ConfigError, DataError, skip_or_raise
+from facekp.core.errors import ConfigError, DataError
 from facekp.core.files import exists
-from facekp.core.geometry import box_of_points, image_box
-from facekp.core.image import image_size
 from facekp.core.landmarks import LandmarkScheme, find_scheme
-from facekp.data.annotation_scheme import columns_of, scheme_of
+from facekp.data.annotation_scheme import scheme_of
 from facekp.data.datamodule import FaceDataModule
-from facekp.data.formats.base import AnnotationFile, FaceEntry, ReadOptions
+from facekp.data.entry_records import BOXES, RecordBuilder, Source, group_rule
+from facekp.data.formats.base import ReadOptions
 from facekp.data.formats.recognition import read_annotation_file
-from facekp.data.image_files import ImageFinder
 from facekp.data.records import SPLIT_VERBS, FaceRecord, Splits
 from facekp.data.splits import (
     draw_validation,
     shared_by_splits,
     split_by_group,
 )
-
-BOXES = ("annotation", "points", "image")
-"""Where a face's box can come from, see `AnnotationsDataModule`."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """A file that has been read, with the split that it is for."""
-
-    split: str
-    path: Path
-    content: AnnotationFile
-    folders: list[Path]
-    """Where its images are."""
-    upright: bool
 
 
 class AnnotationsDataModule(FaceDataModule):
@@ -123,7 +103,7 @@ class AnnotationsDataModule(FaceDataModule):
         if len(self.images) not in (0, 1, count):
             raise ConfigError(f"dataset.images: give one folder, or {count}, one per file")
         self.category, self.box = category, box
-        self.group_column, self.group_pattern = _group_rule(None if group is None else str(group))
+        self.group_column, self.group_pattern = group_rule(None if group is None else str(group))
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.fold, self.split_seed = fold, split_seed
         self.box_source = box or "annotation"
@@ -179,10 +159,11 @@ class AnnotationsDataModule(FaceDataModule):
             for at, (split, name) in enumerate(named)
         ]
         self.scheme = self._scheme_of(sources)
+        builder = RecordBuilder(self.scheme, self.box, self.group_pattern, self.problems)
         splits: Splits = {}
         boxes: dict[str, int] = {}
         for source in sources:
-            for split, record, box in self._records(source):
+            for split, record, box in builder.records(source, self.notes):
                 splits.setdefault(split, []).append(record)
                 boxes[box] = boxes.get(box, 0) + (split == "train")
         self.box_source = max(boxes, key=lambda box: boxes[box], default=self.box_source)
@@ -204,7 +185,7 @@ class AnnotationsDataModule(FaceDataModule):
         return {name: splits[name] for name in ("train", "val", "test", "predict")
                 if name in splits}  # fmt: skip
 
-    def _source(self, split: str, path: Path, images: list[Path]) -> _Source:
+    def _source(self, split: str, path: Path, images: list[Path]) -> Source:
         options = ReadOptions(self.category, self.group_column, self.cache_dir, self.problems)
         known = len(self.problems or ())
         content, annotation_format = read_annotation_file(path, options, self.format)
@@ -224,9 +205,9 @@ class AnnotationsDataModule(FaceDataModule):
             raise DataError(path, f"there are no {what} in it", "is it the right file?")
         self.notes += [f"{path.name}: {note}" for note in content.notes]
         folders = images or annotation_format.image_folders(path)
-        return _Source(split, path, content, folders, annotation_format.upright)
+        return Source(split, path, content, folders, annotation_format.upright)
 
-    def _scheme_of(self, sources: list[_Source]) -> LandmarkScheme:
+    def _scheme_of(self, sources: list[Source]) -> LandmarkScheme:
         files = [(source.path, source.content) for source in sources]
         chosen = self.landmarks
         if chosen is not None and not isinstance(chosen, LandmarkScheme):
@@ -234,105 +215,6 @@ class AnnotationsDataModule(FaceDataModule):
         scheme, notes = scheme_of(files, chosen)
         self.notes += notes
         return scheme
-
-    def _records(self, source: _Source) -> list[tuple[str, FaceRecord, str]]:
-        """(split, record, source of its box) of each face of a file."""
-        finder = ImageFinder(source.folders)
-        order = columns_of(source.path, source.content, self.scheme)
-        # Points that are in the scheme's order are not copied.
-        columns = None if order.tolist() == list(range(self.scheme.count)) else order
-        entries = source.content.faces
-        outlines = [entry.keypoints for entry in entries]
-        if self.box in (None, "points") and any(np.isnan(points).any() for points in outlines):
-            outlines = list(complete_shapes(np.array(outlines)))
-        found = []
-        for entry, outline in zip(entries, outlines, strict=True):
-            try:
-                image = self._image(entry, finder)
-                bbox, box = self._box(entry, outline, image, source.upright)
-                split = source.split if source.split != "train" else entry.split or "train"
-                record = self._record(entry, image, bbox, source.upright, columns)
-                found.append((split, record, box))
-            except DataError as error:
-                skip_or_raise(error, self.problems)
-        if finder.guessed:
-            name, path = finder.guessed
-            self.notes.append(f"images found by their file names alone, e.g. {name} as {path}")
-        return found
-
-    @staticmethod
-    def _image(entry: FaceEntry, finder: ImageFinder) -> Path:
-        if isinstance(entry.image, Path):
-            return entry.image
-        try:
-            return finder.find(entry.image)
-        except ValueError as error:
-            remedy = "give dataset.images=FOLDER, or dataset.on_error=skip to leave it out"
-            raise entry.error(str(error), remedy) from error
-
-    def _record(
-        self,
-        entry: FaceEntry,
-        image: Path,
-        bbox: np.ndarray,
-        upright: bool,
-        columns: np.ndarray | None,
-    ) -> FaceRecord:
-        keypoints, occluded = entry.keypoints, entry.occluded
-        if columns is not None:
-            keypoints = np.full((self.scheme.count, 2), np.nan)
-            keypoints[columns] = entry.keypoints
-        if columns is not None and occluded is not None:
-            occluded = np.zeros(self.scheme.count, bool)
-            occluded[columns] = entry.occluded
-        name = str(entry.image).replace("\\", "/") if isinstance(entry.image, str) else image.name
-        labelled = bool(np.isfinite(keypoints).any())
-        return FaceRecord(
-            image=image,
-            bbox=bbox,
-            keypoints=keypoints if labelled else None,
-            name=name,
-            group=self._group(entry, name, str(image)),
-            subset=image.parent.name,
-            origin=(entry.file, entry.line),
-            size=entry.size,
-            upright=upright,
-            occluded=occluded,
-            tags=entry.tags,
-        )
-
-    def _box(
-        self, entry: FaceEntry, outline: np.ndarray, image: Path, upright: bool
-    ) -> tuple[np.ndarray, str]:
-        """A face's box (4,) and where it comes from.
-
-        `outline` (K, 2) are its points, missing ones where the mean shape has them: a face without
-        its chin would else have a smaller box.
-        """
-        if self.box in (None, "annotation") and entry.bbox is not None:
-            return entry.bbox, "annotation"
-        if self.box == "annotation":
-            remedy = "add it, or let dataset.box=points or image make it"
-            raise entry.error(f"{entry.image}: the entry has no box", remedy)
-        enough = np.isfinite(entry.keypoints).all(axis=1).sum() >= 3
-        if self.box != "image" and enough:
-            box = box_of_points(outline)
-            if box is not None:
-                return box, "points"
-        if self.box == "points":
-            remedy = "remove the entry, or choose dataset.box=image"
-            raise entry.error(f"{entry.image}: fewer than three points apart", remedy)
-        return image_box(entry.size or image_size(image, upright=upright)), "image"
-
-    def _group(self, entry: FaceEntry, name: str, image: str) -> str:
-        if self.group_pattern is not None:
-            found = self.group_pattern.search(name)
-            if found is None or found[1] is None:
-                pattern = self.group_pattern.pattern
-                remedy = "correct it, e.g. dataset.group='(.+)_[0-9]+'"
-                raise entry.error(f"dataset.group={pattern} does not match {name}", remedy)
-            return found[1]
-        return entry.group or image
 
     def _without_empty(self, splits: Splits) -> Splits:
         """Faces without points removed; a test split without any becomes `predict`."""
@@ -398,16 +280,3 @@ def _listed(names: str | Sequence[str] | None) -> list[str]:
     if names is None:
         return []
     return [names] if isinstance(names, str) else [str(name) for name in names]
-
-
-def _group_rule(group: str | None) -> tuple[str | None, re.Pattern[str] | None]:
-    """The column, or the regular expression, that `dataset.group` names."""
-    if group is None or not set("([*+?\\^$|") & set(group):
-        return group, None
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        raise ConfigError(f"dataset.group={group}: not a regular expression ({error})") from error
-    if not pattern.groups:
-        raise ConfigError(f"dataset.group={group}: put parentheses around the person's part")
-    return None, pattern

@@ -230,7 +230,10 @@ def _common_faces(runs: Sequence[_Run], data_dir: str | None) -> dict[Path, list
 
     common = [name for name in first if is_common(name)]
     if not common:
-        raise ConfigError("runs: no validation face is in all of them; compare runs of the same")
+        raise ConfigError(
+            "runs: no validation face is in all of them with the same points; compare runs of the "
+            "same data, split and dataset.label_shift"
+        )
     if len(common) < max(map(len, by_run.values())):
         print(f"compared on the {len(common)} validation faces that all runs have")
     return {folder: [of_run[name] for name in common] for folder, of_run in by_run.items()}

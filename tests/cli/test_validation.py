@@ -21,7 +21,7 @@ def test_a_seed_must_fit_into_32_bits() -> None:
 
 
 @pytest.mark.parametrize(
-    "choice, wrong",
+    ("choice", "wrong"),
     [
         ("dataset=ibug", "dataset.split_seed=null"),
         ("model/loss=wing", "model.loss.width=-1"),
