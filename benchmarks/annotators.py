@@ -11,7 +11,8 @@ faces. Pictures with several faces are left out. The copies were found by laying
 other by their points, so pictures whose annotations differ most are perhaps missing.
 
 The last row moves the network's points by the mean shift of the annotations: a network that sees
-mirrored copies learns it down, but not to the right.
+mirrored copies learns it down, but not to the right. The shift is also shown beside dlib's
+predictor, which has seen mirrored copies of these faces, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import show
+from benchmarks.prediction import dlib_predictor
 from facekp.core.alignment import procrustes_align
 from facekp.data.ibug import is_twin, label_offset, photo_of, picture_of
 from facekp.data.records import FaceRecord, annotated_points
@@ -45,7 +47,9 @@ def main() -> None:
     validation = data.splits["val"]
     found = np.array(predictor.predict_boxes((r.load(3), r.bbox) for r in validation), dtype=float)
 
-    right = show_shift(validation, found)
+    right = show_shift(name, validation, found)
+    from_dlib = dlib_predictor()([(record.load(3), record.bbox) for record in validation])
+    show_shift("dlib", validation, np.array(from_dlib, dtype=float))
     offsets = np.stack([label_offset(r.name, r.bbox, right) for r in validation])
 
     def errors(faces: Sequence[FaceRecord], points: np.ndarray) -> pd.DataFrame:
@@ -75,10 +79,11 @@ def main() -> None:
     show("annotators", rows)
 
 
-def show_shift(faces: Sequence[FaceRecord], found: np.ndarray) -> float:
+def show_shift(name: str, faces: Sequence[FaceRecord], found: np.ndarray) -> float:
     """Print by how much annotated points lie to the right of found ones, and down.
 
     Args:
+        name: of what found them.
         faces: N annotated ones, no mirrored twins.
         found: points (N, K, 2) of them.
 
@@ -91,7 +96,7 @@ def show_shift(faces: Sequence[FaceRecord], found: np.ndarray) -> float:
     for unit, values in (("px", shifts), ("% of the box's width", 100 * shifts / widths[:, None])):
         frame = pd.DataFrame(values)
         (x, y), (dx, dy) = frame.mean(), frame.sem()
-        print(f"annotations lie to the right by {x:.2f} +- {dx:.2f} {unit}", end="")
+        print(f"{name}: annotations lie to the right by {x:.2f} +- {dx:.2f} {unit}", end="")
         print(f", down by {y:.2f} +- {dy:.2f}")
     return float((shifts[:, 0] / widths).mean())
 
