@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from facekp.core.errors import DataError
+
 T = TypeVar("T")
 
 
@@ -17,7 +19,7 @@ class PathIndex(Generic[T]):
 
     def __init__(self) -> None:
         self._items: dict[tuple[str, ...], list[T]] = {}
-        self._used: set[tuple[str, ...]] = set()
+        self._used: dict[tuple[str, ...], Path] = {}
 
     def add_file(self, file: str) -> list[T]:
         """The list of a file's items, to be filled; a file may have none."""
@@ -27,12 +29,20 @@ class PathIndex(Generic[T]):
         return self._items.setdefault(parts, [])
 
     def find(self, path: Path) -> list[T] | None:
-        """Items of a file; None if no name is the end of its path."""
-        parts = Path(os.path.abspath(path)).parts  # noqa: PTH100  # resolves `..`, not links
-        for first in range(len(parts)):
-            if parts[first:] in self._items:
-                self._used.add(parts[first:])
-                return self._items[parts[first:]]
+        """Items of a file; None if no name is the end of its path.
+
+        Raises:
+            DataError: the name that fits is another file's already.
+        """
+        path = Path(os.path.abspath(path))  # noqa: PTH100  # resolves `..`, not links
+        for first in range(len(path.parts)):
+            name = path.parts[first:]
+            if name in self._items:
+                other = self._used.setdefault(name, path)
+                if other != path:
+                    problem = f"{Path(*name)} may mean this file, or {other}"
+                    raise DataError(path, problem, "give one of them, or names with their folders")
+                return self._items[name]
         return None
 
     def unused_files(self) -> list[str]:

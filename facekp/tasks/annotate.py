@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facekp.core.errors import ConfigError
+from facekp.core.errors import ConfigError, DataError
 from facekp.data.formats.corrected_csv import CorrectedPhoto, is_corrected_csv
 from facekp.data.formats.recognition import writable_format
 from facekp.inference.predictor import Predictor
@@ -43,7 +43,7 @@ def annotate(
     Every change is saved at once, atomically, in `corrected.csv`: `predictions.csv` with a few
     more columns (see `facekp.data.formats.corrected_csv`), which `boxes=`, `points=` and
     `dataset=annotations` read. It holds the photos that were looked through, and all those that
-    `points` or `dataset` brought.
+    annotations of people in `points` or `dataset` brought.
 
     Args:
         predictor: finds faces and fits points.
@@ -83,9 +83,9 @@ def annotate(
         session.end()
     print(f"{session.edited_count} of {len(session.photos)} photos corrected")
     if session.path.exists():
+        print(f"go on with: {_go_on(session, arguments)}")
         if format is not None:
             print(*products.make(format, ())[1], sep="\n")
-        print(f"go on with: {_go_on(session, arguments)}")
     return session.path
 
 
@@ -136,7 +136,7 @@ def open_session(
         if not start.exists() or is_corrected_csv(start):
             path = start
     states, others = _states(files, known, starts)
-    if starts is not None and not any(state.faces is not None for state in states):
+    if starts is not None and all(state.faces is None and state.error is None for state in states):
         raise ConfigError(
             f"points={points}: none of the {len(files)} photos is in it; give its photos, too, as "
             "input=[FOLDER,NEW], or another points= or output="
@@ -167,12 +167,17 @@ def _states(
 
     states = []
     for file in files:
-        entry = known.get(file)
-        found = starts.find(file) if starts is not None else None
+        entry, found, problem = known.get(file), None, None
+        try:
+            found = starts.find(file) if starts is not None else None
+        except DataError as error:  # the page shows it; the other photos can be corrected
+            problem = error
         if found is not None and entry is not None:
             found = CorrectedPhoto(found.file, found.faces, found.edited, entry.split, entry.group)
         entry = found or entry
-        states.append(PhotoState(file, str(file)) if entry is None else PhotoState.of(file, entry))
+        state = PhotoState(file, str(file)) if entry is None else PhotoState.of(file, entry)
+        state.error = problem
+        states.append(state)
     return states, starts.others() if starts is not None else []
 
 

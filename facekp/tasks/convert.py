@@ -48,7 +48,8 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
         path = folder / f"{split}{annotation_format.suffix}"
         root = write_annotations(annotation_format, path, records, dataset.scheme, split)
         images = "" if annotation_format.copies_images else f" dataset.images={root}"
-        print(f"{len(records)} faces: dataset.train={path}{images}")
+        setting = "test" if split == "predict" else split
+        print(f"{len(records)} faces: dataset.{setting}={path}{images}")
         paths.append(path)
     scheme = folder / f"{dataset.scheme.name}.yaml"
     atomic_write_text(scheme, dataset.scheme.to_yaml())

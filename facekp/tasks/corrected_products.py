@@ -60,6 +60,11 @@ class Products:
             FacekpError: it cannot be made.
         """
         self._notes = []
+        if (others := self._session.others_count) and not numbers:
+            self._notes.append(
+                f"{others} photos of {self._session.path} are not in this session, and not in this;"
+                " start with all photos in input= to have them in it"
+            )
         return self._makers[name](numbers), self._notes
 
     def _chosen(self, numbers: Sequence[int]) -> list[PhotoState]:

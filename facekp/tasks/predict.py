@@ -183,13 +183,13 @@ class _Prediction:
     ) -> None:
         self.predictor, self.annotations, self.folder = predictor, annotations, folder
         self.options = options
-        self.inputs: set[Path] = set()
+        self.inputs: set[str] = set()
         self.failed: list[str] = []
         self.names: set[str] = set()
 
     def images(self, files: list[Path]) -> Iterator[_Image]:
         """All photos, then the frames of all videos."""
-        self.inputs = {file.resolve() for file in files}
+        self.inputs = {_folded(file.resolve()) for file in files}
         videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
         stills = [file for file in files if file not in videos]
         for photo in with_progress(stills, len(stills), "photos"):
@@ -225,8 +225,11 @@ class _Prediction:
             angles = self.annotations.angles_for(file)
             faces = self.predictor(photo, boxes, self.annotations.box_source, angles=angles)
             reason = f"not in {self.annotations.path}"
-        if (count := count_pages(file)) > 1:
-            print(f"{file}: only the first of its {count} images is used")
+        try:
+            if (count := count_pages(file)) > 1:
+                print(f"{file}: only the first of its {count} images is used")
+        except DataError as error:  # a later page is damaged
+            print(f"{error}; its first image is used")
         if not faces and (self.annotations is None or known is None):
             print(f"{file}: {reason}")
         name = ""
@@ -263,8 +266,13 @@ class _Prediction:
     def _free_name(self, file: Path, suffix: str) -> str:
         """A name for the picture of `file`: not an input's own, nor that of another picture."""
         name, number = f"{file.stem}{suffix}", 1
-        while name in self.names or (self.folder / name).resolve() in self.inputs:
+        while _folded(name) in self.names or _folded((self.folder / name).resolve()) in self.inputs:
             number += 1
             name = f"{file.stem}_{number}{suffix}"
-        self.names.add(name)
+        self.names.add(_folded(name))
         return name
+
+
+def _folded(name: str | Path) -> str:
+    """The same for names that some file systems take for one."""
+    return str(name).casefold()

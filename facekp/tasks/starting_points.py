@@ -95,7 +95,11 @@ class StartingPoints:
                         problem = f"{row.file}: {error}"
                         remedy = "give the network or the detector= that found it, or correct it"
                         raise DataError(self.path, problem, remedy) from error
-                faces = () if box is None else (CorrectedFace(box, row.keypoints, row.angle),)
+                try:
+                    faces = () if box is None else (CorrectedFace(box, row.keypoints, row.angle),)
+                except ValueError as error:
+                    problem = f"{row.file}: {error}"
+                    raise DataError(self.path, problem, "correct the row, or remove it") from error
                 yield CorrectedPhoto(row.file, faces)
             return
         content, annotation_format = read_annotation_file(self.path, ReadOptions())

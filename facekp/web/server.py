@@ -37,7 +37,7 @@ class Pages:
     def __init__(self) -> None:
         self._seen: dict[str, float] = {}
         self._lock = Lock()
-        self._last = monotonic()
+        self._last: float | None = None
 
     def seen(self, page: str) -> None:
         """A page is open."""
@@ -51,11 +51,11 @@ class Pages:
             self._last = monotonic()
 
     def idle_seconds(self) -> float:
-        """Seconds since the last page was closed; 0 while one is open."""
+        """Seconds since the last page was closed; 0 while one is open, and before the first is."""
         with self._lock:
             now = monotonic()
             self._seen = {page: at for page, at in self._seen.items() if now - at < SILENT}
-            return 0.0 if self._seen else now - self._last
+            return 0.0 if self._seen or self._last is None else now - self._last
 
 
 def application(routes: Sequence[Route], static: Sequence[str], pages: Pages) -> Starlette:

@@ -123,7 +123,7 @@ class AnnotationSession:
         self.columns = matching_points(predictor.point_names, scheme.point_names)
         self._mean_shape = mean_shape
         rows = (corrected_rows(photo, scheme.count, box_source) for photo in others)
-        self._others = "".join(rows)
+        self._others, self.others_count = "".join(rows), len(others)
         self._rows: dict[int, str] = {}
         self._saving, self._stamp = Lock(), _stamp(path)
         self._ended = Event()

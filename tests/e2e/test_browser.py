@@ -200,9 +200,14 @@ def test_boxes_and_points_are_dragged_undone_and_redone(
         page.keyboard.press("Control+z")
         np.testing.assert_allclose(points(page), expected)
     assert page.get_by_role("button", name="Undo").is_disabled()
-    for expected in (moved, fitted):
-        page.keyboard.press("Control+Shift+Z")
-        np.testing.assert_allclose(points(page), expected)
+    page.keyboard.press("Control+Shift+Z")
+    np.testing.assert_allclose(points(page), moved)
+    # As macOS has it: Shift does not make a capital letter beside Cmd.
+    page.evaluate(
+        "document.getElementById('stage').dispatchEvent(new KeyboardEvent('keydown', "
+        "{ key: 'z', metaKey: true, shiftKey: true, bubbles: true }))"
+    )
+    np.testing.assert_allclose(points(page), fitted)
     page.wait_for_timeout(300)
     row = rows(tmp_path / "o/corrected.csv")[0]
     np.testing.assert_allclose([float(row["x0"]), float(row["y0"])], fitted[0], atol=2e-3)

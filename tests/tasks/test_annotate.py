@@ -104,6 +104,12 @@ def test_a_saved_file_is_continued_in_place_and_keeps_other_photos(
     again.change(0, 0, (), True)
     saved = read_corrected_csv(again.path, predictor.point_names)
     assert {Path(photo.file).name: len(photo.faces) for photo in saved} == {"a.jpg": 1, "b.jpg": 0}
+    with pytest.raises(ConfigError, match="no photo is corrected"):
+        Products(again, tmp_path).make("csv", ())
+    only_a = session_of(predictor, tmp_path, folder / "a.jpg", points=str(tmp_path / "mine.csv"))
+    _, notes = Products(only_a, tmp_path).make("csv", ())
+    assert notes[0].startswith("1 photos of ")
+    assert "are not in this session" in notes[0]
     third = session_of(predictor, tmp_path, folder, points=str(tmp_path / "mine.csv"))
     assert third.open(1).faces == ()  # it is not detected again
 
@@ -286,6 +292,39 @@ def test_boxes_and_points_of_stored_pixels_are_turned_upright(
     session = session_of(predictor, tmp_path, folder / "a.jpg", points=str(xml))
     (face,) = session.open(0).faces or ()
     np.testing.assert_allclose(face.keypoints, upright.keypoints, atol=0.51)
+
+
+def test_a_broken_photo_of_known_points_does_not_stop_the_others(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    faces = "".join(
+        f"<image file='photos/{name}.jpg'><box top='9' left='9' width='99' height='90'>"
+        + "".join(f"<part name='{at:02}' x='{at}' y='9'/>" for at in range(68))
+        + "</box></image>"
+        for name in "ab"
+    )
+    xml = tmp_path / "stored.xml"
+    xml.write_text(f"<dataset><images>{faces}</images></dataset>")
+    (folder / "b.jpg").write_bytes(b"no photo")
+    session = session_of(predictor, tmp_path, folder, points=str(xml))
+    assert len(session.open(0).faces or ()) == 1
+    with pytest.raises(DataError, match=r"b\.jpg"):
+        session.open(1)
+
+
+def test_one_entry_is_not_taken_for_two_photos(
+    predictor: Predictor, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names without folders, as of a session in the folder itself."""
+    monkeypatch.chdir(folder)
+    accept(open_session(predictor, "a.jpg", None, "mine.csv", str(tmp_path)), 0)
+    (tmp_path / "other").mkdir()
+    shutil.copy(folder / "a.jpg", tmp_path / "other/a.jpg")
+    inputs = [str(folder / "a.jpg"), str(tmp_path / "other/a.jpg")]
+    session = open_session(predictor, inputs, None, "mine.csv", str(tmp_path))
+    assert [photo.edited for photo in session.photos] == [True, False]
+    with pytest.raises(DataError, match=r"other/a\.jpg: a\.jpg may mean this file, or "):
+        session.open(1)
 
 
 def test_points_that_only_the_network_placed_are_not_saved_as_labels(

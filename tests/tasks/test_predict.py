@@ -305,6 +305,17 @@ def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
     assert "raw_x0" not in table
 
 
+def test_pictures_that_differ_in_case_alone_get_different_names(tmp_path: Path) -> None:
+    """On some file systems one would replace the other, or the input."""
+    for name in ("photos/x/a.JPG", "photos/A.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / name)
+    inputs = [str(tmp_path / "photos/x"), str(tmp_path / "photos/A.jpg")]
+    predict(Predictor.load(), inputs, None, str(tmp_path / "photos/x"), None, Options())
+    names = [path.name.lower() for path in (tmp_path / "photos/x").iterdir()]
+    assert len(set(names)) == len(names) == 4
+
+
 def test_photos_of_a_table_with_videos_are_boxes_again(tmp_path: Path) -> None:
     Image.fromarray(draw_ibug_face(1, 0)[0]).save(tmp_path / "a.jpg")
     (tmp_path / "b.csv").write_text(

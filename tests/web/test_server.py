@@ -36,6 +36,17 @@ def test_it_ends_once_its_page_is_closed(serve: Callable[..., Client]) -> None:
     assert not client.thread.is_alive()
 
 
+def test_it_waits_for_its_first_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = Pages()
+    now = time.monotonic()
+    monkeypatch.setattr(server, "monotonic", lambda: now + 200)
+    assert pages.idle_seconds() == 0
+    pages.seen("page")
+    pages.closed("page")
+    monkeypatch.setattr(server, "monotonic", lambda: now + 205)
+    assert pages.idle_seconds() == 5
+
+
 def test_a_page_that_gives_no_sign_of_life_counts_as_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

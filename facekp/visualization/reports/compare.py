@@ -94,7 +94,7 @@ def write_comparison(
     ]
     cards = {run.label: format_metric(monitor, run.results[monitor]) for run in runs}
     labels = ", ".join(run.label for run in runs)
-    subtitle = f"{len(faces)} validation faces; lowest {monitor} of each run:"
+    subtitle = f"{len(faces)} validation faces; {monitor} of each run's best epoch:"
     write_page(folder / REPORT, f"Comparison of {labels}", subtitle, "", cards, sections)
 
 

@@ -31,6 +31,7 @@ let opening = 0;
 let known = "";
 let offered = Math.floor(project.edited / BATCH);
 let progress = project;
+let sorted = project.analysed === project.photos.length;
 const unreadable = new Set();
 /** Points that were marked as missing, to be brought back as they were. */
 const marked = new Map();
@@ -228,7 +229,8 @@ async function poll() {
       for (const [number, photo] of photos) await follow(number, photo, state.photos[number]);
     }
     known = state.known;
-    if (state.analysed === project.photos.length && progress.analysed < state.analysed) strip.sort();
+    if (state.analysed === project.photos.length && !sorted) strip.sort();
+    sorted = state.analysed === project.photos.length;
     showProgress(state);
     byId("notices").querySelector(".ended")?.remove();
   } catch (error) {
@@ -310,7 +312,7 @@ function step(event) {
 function changeBox(box, angle, key) {
   if (!editor.face || box[2] - box[0] < 1 || box[3] - box[1] < 1) return;
   editor.preview(box, angle);
-  editor.refit(editor.selected, editor.faces, `${key} ${editor.selected}`);
+  editor.refit(editor.selected, `${key} ${editor.selected}`);
 }
 
 function stretch(dx, dy) {
@@ -454,6 +456,7 @@ const actions = {
   remove() {
     if (!editor.face) return;
     const rest = editor.faces.filter((one) => one !== editor.face);
+    for (const key of marked.keys()) if (key.startsWith(`${current} `)) marked.delete(key); // their faces' numbers change
     editor.selected = Math.min(editor.selected, rest.length - 1);
     editor.point = -1;
     commit(rest);

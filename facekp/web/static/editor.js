@@ -46,8 +46,8 @@ export class Editor {
   }
 
   /** Resolves once no fit is under way, so that its change is complete. */
-  settled() {
-    return this.fitting ? new Promise((resume) => this.waiting.push(resume)) : undefined;
+  async settled() {
+    while (this.fitting) await new Promise((resume) => this.waiting.push(resume)); // what waited may fit again
   }
 
   get busy() {
@@ -59,7 +59,7 @@ export class Editor {
     this.faces = faces;
     this.selected = Math.min(this.selected, faces.length - 1);
     if (this.selected < 0 && faces.length) this.selected = 0;
-    if (!this.face?.points[this.point]) this.point = this.face && this.point >= 0 ? this.point : -1;
+    if (!this.face) this.point = -1;
     this.draw();
     this.actions.changed();
     this.readSelection();
@@ -233,7 +233,7 @@ export class Editor {
     const gesture = this.gesture;
     if (!gesture || gesture.type === "pinch") return;
     const far = Math.hypot(event.clientX - gesture.x, event.clientY - gesture.y) > 3;
-    gesture.dragged ||= far || gesture.type === "pan" && far;
+    gesture.dragged ||= far;
     if (!gesture.dragged) return;
     if (gesture.type === "pan") this.view.pan(event.clientX - before.clientX, event.clientY - before.clientY);
     else this.drag(this.view.toPhoto(event), event.shiftKey);
@@ -279,7 +279,7 @@ export class Editor {
     if (gesture.type === "draw") this.endDrawing(gesture);
     else if (!gesture.dragged) this.click(gesture);
     else if (gesture.type === "point") this.actions.commit(this.faces);
-    else if (gesture.type !== "pan") this.refit(this.selected, gesture.faces);
+    else if (gesture.type !== "pan") this.refit(this.selected);
   }
 
   pointercancel(event) {
@@ -364,7 +364,7 @@ export class Editor {
   }
 
   /** Fits a face's points in its box, but for those placed by hand, and completes the change. */
-  async refit(number, before = this.faces, key = null) {
+  async refit(number, key = null) {
     const face = this.faces[number];
     const points = await this.fitted(face.box, face.angle);
     const kept = (place, at) => !place || face.moved.includes(at);

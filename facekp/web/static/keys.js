@@ -57,10 +57,12 @@ export function actionOf(event) {
   const typed = event.altKey && "[]".includes(event.key); // some keyboards have them only with Alt
   if (event.altKey && !typed) return undefined;
   const control = (event.ctrlKey || event.metaKey) && !typed;
+  // Whether a letter is a capital one depends on Caps Lock, and on macOS not on Shift beside Cmd.
+  const letter = /^[a-z]$/i.test(event.key);
+  const key = !letter ? event.key : event.shiftKey ? event.key.toUpperCase() : event.key.toLowerCase();
   return ACTIONS.find((action) => {
     if (Boolean(action.control) !== control) return false;
-    const letter = event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key;
-    return action.keys.includes(letter);
+    return action.keys.includes(key);
   });
 }
 

@@ -114,7 +114,7 @@ function describe(photo) {
   if (photo.faces === null) return "…";
   if (photo.faces === 0) return "no face found";
   const faces = photo.faces > 1 ? `${photo.faces} faces, ` : "";
-  if (photo.disagreement === null) return faces || "…";
+  if (photo.disagreement === null) return `${faces}…`;
   const share = `${(100 * photo.disagreement).toFixed(1)} %`;
   return `${faces}${photo.labelled ? "differs" : "unsure"} ${share}`;
 }

@@ -20,8 +20,8 @@ export class View {
 
   /** Shows a photo of a size. */
   show(number, width, height) {
-    Object.assign(this, { number, width, height });
     this.clear();
+    Object.assign(this, { number, width, height });
     place(this.base, `photos/${number}/view`, 0, 0, width, height);
     this.fit();
   }
@@ -29,6 +29,7 @@ export class View {
   clear() {
     for (const image of [this.base, this.detail]) image.removeAttribute("href");
     this.wanted = null;
+    this.number = undefined;
   }
 
   /** Screen pixels of the stage. */
