@@ -24,6 +24,8 @@ def requested_gpus(gpus: object) -> Sequence[int]:
     integers = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
     if not numbers or not integers or (isinstance(gpus, int) and gpus < -1):
         raise ConfigError(f"trainer.gpus={gpus}: give a number, -1 for all, or a list of indices")
+    if len(set(numbers)) < len(numbers):
+        raise ConfigError(f"trainer.gpus={gpus}: give each index once")
     if isinstance(gpus, int):
         return range(1 if gpus == -1 else gpus)
     return numbers

@@ -259,6 +259,8 @@ def _indices(points: Any, index: Mapping[str, int]) -> tuple[int, ...]:
     found: list[int] = []
     for entry in entries:
         span = re.fullmatch(r"(\d{1,5})-(\d{1,5})", entry) if isinstance(entry, str) else None
+        if span and int(span[1]) > int(span[2]):
+            raise ValueError(f"the range {entry} is empty")
         if span:
             found += range(int(span[1]), min(int(span[2]), MAX_POINTS) + 1)
         elif isinstance(entry, str):

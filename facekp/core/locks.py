@@ -20,7 +20,8 @@ def lock(file: Path) -> bool:
         file: that stands for it; made if it does not exist, and left.
 
     Returns:
-        False if another process holds it. On Windows nothing is locked, and the answer is True.
+        False if another process holds it. Where nothing can be locked (on Windows, on some network
+        file systems, in another user's private file) the answer is True.
     """
     if file in _held:
         return True
@@ -29,13 +30,23 @@ def lock(file: Path) -> bool:
     except ImportError:
         return True
     try:
-        stream = file.open("a")
-    except PermissionError:  # of another user
-        stream = file.open()
+        stream = _opened(file)
+    except PermissionError:
+        return True
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         stream.close()
         return False
+    except OSError:
+        stream.close()
+        return True
     _held[file] = stream
     return True
+
+
+def _opened(file: Path) -> IO[str]:
+    try:
+        return file.open("a")
+    except PermissionError:  # of another user
+        return file.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -130,6 +131,8 @@ class AnnotationsDataModule(FaceDataModule):
     def _located(self, name: str) -> Path:
         """A file or folder: as given, or in `data_dir`, by the longest end that exists there."""
         path = Path(name)
+        if not exists(path):
+            path = path.expanduser()  # a shell leaves ~ alone within `dataset.train=~/faces.csv`
         parts = path.parts[1:] if path.is_absolute() else path.parts
         ends = [self.data_dir.joinpath(*parts[first:]) for first in range(len(parts))]
         choices = [path, *ends]
@@ -158,17 +161,24 @@ class AnnotationsDataModule(FaceDataModule):
             self._source(split, self._located(name), folders[at : at + 1])
             for at, (split, name) in enumerate(named)
         ]
+        self.notes += [
+            f"{name} is not there: {source.path} is used"
+            for (_, name), source in zip(named, sources, strict=True)
+            if source.path not in (Path(name), Path(name).expanduser(), self.data_dir / name)
+        ]
         self.scheme = self._scheme_of(sources)
         builder = RecordBuilder(self.scheme, self.box, self.group_pattern, self.problems)
         splits: Splits = {}
-        boxes: dict[str, int] = {}
+        boxes: Counter[str] = Counter()
+        every: Counter[str] = Counter()
         for source in sources:
             for split, record, box in builder.records(source, self.notes):
                 splits.setdefault(split, []).append(record)
-                boxes[box] = boxes.get(box, 0) + (split == "train")
+                every[box] += 1
+                boxes[box] += split == "train"
         self.box_source = max(boxes, key=lambda box: boxes[box], default=self.box_source)
-        if len(boxes) > 1:
-            counts = ", ".join(f"{count} by {box}" for box, count in boxes.items())
+        if len(every) > 1:
+            counts = ", ".join(f"{count} by {box}" for box, count in every.items())
             self.notes.append(f"boxes of several kinds: {counts}; dataset.box= forces one")
         splits = self._without_empty(splits)
         if splits.get("val") and self.fold:
@@ -176,14 +186,15 @@ class AnnotationsDataModule(FaceDataModule):
                 f"dataset.fold={self.fold}: {self.folder} says itself which faces validate"
             )
         splits |= self._drawn(splits)
+        splits = {n: splits[n] for n in ("train", "val", "test", "predict") if n in splits}
+        evaluated = {name: records for name, records in splits.items() if name != "predict"}
         self.notes += [
             f"LEAK: {shared} of the {total} {what} in {second} are in {first}, too: figures on "
             f"{second} are too good; keep each on one side, e.g. by giving all files as "
             "dataset.train=[...] and dataset.group= a column or a regular expression"
-            for first, second, what, shared, total in shared_by_splits(splits)
+            for first, second, what, shared, total in shared_by_splits(evaluated)
         ]
-        return {name: splits[name] for name in ("train", "val", "test", "predict")
-                if name in splits}  # fmt: skip
+        return splits
 
     def _source(self, split: str, path: Path, images: list[Path]) -> Source:
         options = ReadOptions(self.category, self.group_column, self.cache_dir, self.problems)

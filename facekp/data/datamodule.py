@@ -241,11 +241,11 @@ class FaceDataModule(L.LightningDataModule, ABC):
         shapes = [
             normalize_points(
                 transform_points(self.crop.transform(r.bbox), r.keypoints), self.crop.size
-            )
+            )[self.points]
             for r in self.splits["train"]
             if r.keypoints is not None
         ]
-        counts = np.isfinite(shapes).all(axis=2).sum(axis=0)[self.points]
+        counts = np.isfinite(shapes).all(axis=2).sum(axis=0)
         if not counts.all():
             names = [self.scheme.point_names[point] for point in np.array(self.points)[counts == 0]]
             raise ConfigError(
@@ -253,7 +253,7 @@ class FaceDataModule(L.LightningDataModule, ABC):
                 "dataset.points= without them"
             )
         mean = np.nanmean if np.isnan(shapes).any() else np.mean
-        return torch.tensor(mean(shapes, axis=0)[self.points], dtype=torch.float32)
+        return torch.tensor(mean(shapes, axis=0), dtype=torch.float32)
 
     def box_prior(self, points: Sequence[int]) -> np.ndarray:
         """(4,) median of the training faces' boxes relative to the bounding boxes of points.

@@ -111,9 +111,10 @@ def out_of_memory_error(batch_size: int, accumulate: int, needed: str, fits: int
             f"dataset.batch_size={batch_size} needs {needed}: lower model.input_size"
         )
     parts = accumulate * (batch_size // fits)
+    same = "the same" if batch_size % fits == 0 else "nearly the same"
     return ConfigError(
         f"dataset.batch_size={batch_size} needs {needed}: try dataset.batch_size={fits} "
-        f"trainer.accumulate_grad_batches={parts}, the same step in smaller parts"
+        f"trainer.accumulate_grad_batches={parts}, {same} step in smaller parts"
     )
 
 

@@ -67,8 +67,9 @@ class KeypointModule(L.LightningModule):
         """Loss of a batch."""
         loss = self.loss_of(self(batch["image"]), batch["keypoints"])
         self._check_finite(loss, batch)
-        self.loss_sum += len(batch["image"]) * loss.detach().to(self.loss_sum.device)
-        self.faces += len(batch["image"])
+        weight = self.loss_weight(batch["keypoints"])
+        self.loss_sum += weight * loss.detach().to(self.loss_sum.device)
+        self.weights += weight
         return loss
 
     def loss_of(self, predicted: Tensor, target: Tensor) -> Tensor:
@@ -84,6 +85,14 @@ class KeypointModule(L.LightningModule):
         if not present.any():
             return 0 * predicted.sum()
         return self.loss(predicted[present][None], target[present][None])
+
+    def loss_weight(self, target: Tensor) -> int:
+        """Weight of a batch's loss in the mean of many: its faces, or its annotated points.
+
+        Args:
+            target: (B, K, 2) normalised coordinates, nan for missing points.
+        """
+        return int(target.isfinite().all(dim=-1).sum()) if self.has_missing else len(target)
 
     def _check_finite(self, loss: Tensor, batch: Batch) -> None:
         """End the run at once if the loss is not a number.
@@ -113,7 +122,7 @@ class KeypointModule(L.LightningModule):
         trainer = self.trainer
         last = batch_index + 1 == trainer.num_training_batches
         if last or trainer.should_stop or trainer.global_step == trainer.max_steps:
-            mean = (self.loss_sum / self.faces).float()
+            mean = (self.loss_sum / max(self.weights, 1)).float()
             self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -126,8 +135,8 @@ class KeypointModule(L.LightningModule):
 
     def _evaluate(self, batch: Batch, split: str, metrics: KeypointMetrics) -> None:
         predicted, target, images = self(batch["image"]), batch["keypoints"], batch["image"]
-        loss, count = self.loss_of(predicted, target), len(images)
-        self.log(f"{split}/loss", loss, on_epoch=True, batch_size=count, sync_dist=True)
+        loss, weight = self.loss_of(predicted, target), self.loss_weight(target)
+        self.log(f"{split}/loss", loss, on_epoch=True, batch_size=weight, sync_dist=True)
         size = (images.shape[-2], images.shape[-1])
         metrics.update(predicted, target, batch["to_photo"], size, batch["normalizer"])
 
@@ -173,7 +182,7 @@ class KeypointModule(L.LightningModule):
         torch.manual_seed(seed * 1_000_003 + self.current_epoch)
         device = device_of_sums(self.device)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        self.faces = 0
+        self.weights = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the description of the network."""

@@ -131,6 +131,12 @@ def test_names_that_no_file_can_have_are_refused() -> None:
         LandmarkScheme("x", ("a", "b"), normalizer=Normalizer("../x", (0,), (1,)))
 
 
+def test_a_range_counts_upwards() -> None:
+    content = {"name": "x", "names": list("abcde"), "parts": {"jaw": "3-1"}}
+    with pytest.raises(ValueError, match="the range 3-1 is empty"):
+        LandmarkScheme.from_dict(content)
+
+
 def test_unknown_entries_of_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("names: [a, b]\nnormaliser: image\n")
     with pytest.raises(DataError, match="unknown entry normaliser: choose from name, names, count"):

@@ -164,6 +164,24 @@ def test_a_group_may_be_a_number(tmp_path: Path) -> None:
     assert {record.group for record in records(module)} == {"p0", "p1", "p2", "p3"}
 
 
+def test_a_file_found_elsewhere_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_faces(tmp_path)
+    module = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train="/nowhere/at/all/faces.csv"
+    )
+    module.setup()
+    assert (
+        f"/nowhere/at/all/faces.csv is not there: {tmp_path}/faces.csv is used" in module.summary()
+    )
+    assert "is not there" not in own_faces(tmp_path).summary()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home = AnnotationsDataModule(
+        data_dir=tmp_path / "x", input_size=(32, 32), train="~/faces.csv"
+    )
+    at_home.setup()
+    assert "is not there" not in at_home.summary()
+
+
 def test_leaks_are_said_at_once(tmp_path: Path) -> None:
     rows = [f"{who}_{at}.jpg,60,30,30,30,45,60" for who in "ab" for at in range(4)]
     for name, chosen in (("t.csv", rows[::2]), ("v.csv", rows[1::2])):
@@ -181,6 +199,15 @@ def test_leaks_are_said_at_once(tmp_path: Path) -> None:
     )  # fmt: skip
     both.setup()
     assert "LEAK" not in both.summary()
+    unlabelled = "\n".join([HEAD, *(f"{row.split(',')[0]},,,,,," for row in rows[:2])])
+    (tmp_path / "u.csv").write_text(unlabelled)
+    predicted = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train="t.csv", test="u.csv", group=r"(.)_\d",
+        val_fraction=0.5,
+    )  # fmt: skip
+    predicted.setup()
+    assert len(predicted.splits["predict"]) == 2
+    assert "LEAK" not in predicted.summary()
     assert [len(both.splits[name]) for name in ("train", "val")] == [4, 4]
 
 

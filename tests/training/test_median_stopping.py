@@ -34,7 +34,7 @@ def test_hopeless_jobs_end_early(run: Run, tmp_path: Path) -> None:
 
 
 def test_median_rule_reads_only_jobs_of_its_experiment(tmp_path: Path) -> None:
-    for name in ("0_part1", "1_part2", "2_part1"):
+    for name in ("0_part1", "1_part2", "2_part1", "3_my_part1"):
         (tmp_path / name).mkdir()
         history = pd.DataFrame({"epoch": [0, 1], "val/mse": [2.0, 1.0]})
         history.to_csv(tmp_path / name / "metrics.csv", index=False)

@@ -80,6 +80,16 @@ def test_masking_changes_nothing_where_all_points_are_there() -> None:
     assert module.loss_of(predicted, torch.full_like(target, torch.nan)) == 0
 
 
+def test_batches_weigh_as_much_as_they_have_points() -> None:
+    module = KeypointModule(torch.nn.Identity(), torch.nn.L1Loss(), torch.optim.Adam)
+    target = torch.zeros(3, 4, 2)
+    target[1, :3] = target[2] = torch.nan
+    assert [module.loss_weight(target[:1]), module.loss_weight(target[1:])] == [4, 1]
+    assert module.loss_weight(target[2:]) == 0
+    module.has_missing = False
+    assert module.loss_weight(target) == 3
+
+
 def test_a_point_that_no_face_has_is_named(imm_data: Path) -> None:
     class WithoutNose(IMMDataModule):
         def read_splits(self) -> Splits:

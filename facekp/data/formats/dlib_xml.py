@@ -328,7 +328,7 @@ class XmlWriter:
             ltwh: left, top, width, height.
             keypoints: (K, 2) pixels, nan for missing ones; None writes only the box.
             size: (height, width) of the image; None omits it.
-            names: of the points; empty, or numbers: 00, 01, ...
+            names: of the points; numbers get two digits, none are 00, 01, ...
         """
         left, top, width, height = ltwh
         size_attributes = f" width='{size[1]}' height='{size[0]}'" if size else ""
@@ -336,12 +336,15 @@ class XmlWriter:
         sides = {"top": top, "left": left, "width": width, "height": height}
         box = " ".join(f"{name}='{value:.10g}'" for name, value in sides.items())
         self.lines.append(f"    <box {box}>")
-        numbered = all(name.isdigit() for name in names)
+        points = () if keypoints is None else keypoints
+        if all(name.isdigit() for name in names):
+            quoted = [f"'{int(name):02d}'" for name in names or range(len(points))]
+        else:
+            quoted = [quoteattr(name) for name in names]
         digits = self.digits
-        for index, (x, y) in enumerate(() if keypoints is None else keypoints):
+        for name, (x, y) in zip(quoted, points, strict=False):  # none of a face without labels
             if math.isnan(x):
                 continue
-            name = f"'{index:02d}'" if numbered else quoteattr(names[index])
             self.lines.append(f"      <part name={name} x='{x:.{digits}f}' y='{y:.{digits}f}'/>")
         self.lines += ["    </box>", "  </image>"]
 

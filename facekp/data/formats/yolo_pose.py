@@ -155,6 +155,7 @@ class _Reader:
         folder = self.path.parent
         choices = [folder / root / name, folder / name, root / name]
         choices += [folder / root.name / name] if root.name else []
+        choices += [folder / name.removeprefix("../")]  # beside the folder's former place
         choices += [beside / name] if beside else []
         return next((choice for choice in choices if exists(choice)), choices[0])
 

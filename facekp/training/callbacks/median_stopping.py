@@ -69,8 +69,9 @@ class MedianStopping(Callback):
     def _others(self, epoch: int) -> pd.Series:
         """Best value up to an epoch of each other job that has reached it."""
         found = []
-        for path in self.run_dir.absolute().parent.glob(f"*_{self.name}/{HISTORY}"):
-            if path.parent == self.run_dir.absolute():
+        for path in self.run_dir.absolute().parent.glob(f"*/{HISTORY}"):
+            _, _, name = path.parent.name.partition("_")  # after the job's number
+            if name != self.name or path.parent == self.run_dir.absolute():
                 continue
             history = pd.read_csv(path)
             if self.monitor in history and history["epoch"].max() >= epoch:

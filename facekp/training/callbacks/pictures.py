@@ -34,6 +34,7 @@ class Pictures(Callback):
     * `train_samples.jpg`: the same faces as the network sees them, cropped and augmented.
     * `validation.jpg`: a fixed choice of validation faces with truth (green) and prediction (red),
       updated after epochs 1, 2, 5, 10, 20, 50, ... and the last.
+      They are of the network as it is trained, also where averaged weights are validated.
     * `epochs/0001.jpg`, ...: its first row after each of these epochs.
 
     Args:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from facekp.core.errors import DataError
+from facekp.core.landmarks import LandmarkScheme
+from facekp.data.formats.base import WrittenFace
 from facekp.data.formats.dlib_xml import read_dlib_xml
+from facekp.data.formats.recognition import writable_format
 from tests.data.formats.helpers import BOXES, NAMES, faces, points_of, read, round_trip
 from tests.helpers import POINTS68, write_xml
 
@@ -61,6 +64,17 @@ def test_parts_of_any_name_some_missing(tmp_path: Path) -> None:
     content = round_trip("dlib", tmp_path / "a.xml", faces(occluded=False))
     assert tuple(content.names) == NAMES
     np.testing.assert_allclose([face.bbox for face in content.faces], BOXES, atol=1e-6)
+
+
+def test_numbered_points_keep_their_numbers(tmp_path: Path) -> None:
+    """Also where the first is never annotated: a part's number says which point it is."""
+    points = np.array([[np.nan, np.nan], [20.0, 21.0], [30.0, 31.0]])
+    face = WrittenFace("a.jpg", (64, 64), np.array([1.0, 2.0, 50.0, 60.0]), points)
+    scheme = LandmarkScheme("three", ("36", "37", "38"))
+    writable_format("dlib").write(tmp_path / "a.xml", [face], scheme)
+    content = read(tmp_path / "a.xml")
+    assert content.names == ["37", "38"]
+    np.testing.assert_allclose(points_of(content)[0], points[1:])
 
 
 def test_numbered_parts_are_ordered_by_number(tmp_path: Path) -> None:

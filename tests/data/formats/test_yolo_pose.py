@@ -40,6 +40,13 @@ def test_splits_points_and_flip_pairs(tmp_path: Path) -> None:
     assert file.flip_pairs == ((0, 1),)
 
 
+def test_folders_named_as_beside_a_former_place(tmp_path: Path) -> None:
+    """Roboflow's exports name `../train/images` for a folder beside the YAML."""
+    changes = {"path": None, "train": "../images/train", "val": "../images/val"}
+    train, val = read(write(tmp_path / "export", **changes)).faces
+    assert [train.split, val.split] == ["train", "val"]
+
+
 def test_an_identity_flip_idx_is_taken_as_unknown(tmp_path: Path) -> None:
     assert read(write(tmp_path, flip_idx=[0, 1, 2])).flip_pairs is None
 
