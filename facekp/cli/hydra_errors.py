@@ -154,9 +154,19 @@ def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> s
             "a search has hydra/sweeper=optuna" if search else "--cfg hydra shows those of Hydra"
         )
         return f"{name}: there is no such setting here; {advice}"
+    tasks = _tasks_with(name) if config_name == "predict" else []
+    if tasks:
+        return f"{name}: this task has no such setting; {' and '.join(tasks)} has"
     near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
     advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
     return f"{name}: there is no such setting here; {advice}"
+
+
+def _tasks_with(name: str) -> list[str]:
+    """The tasks that have a setting of their own of this name, as `task=...`."""
+    entry = re.compile(rf"^{re.escape(name)}:", re.MULTILINE)
+    files = sorted((CONF / "task").glob("*.yaml"))
+    return [f"task={f.stem}" for f in files if entry.search(f.read_text(encoding="utf-8"))]
 
 
 def _settings(config_name: str, arguments: Sequence[str]) -> list[str]:

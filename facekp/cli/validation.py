@@ -120,7 +120,7 @@ _RULES = {
     ),
 }
 """By name of the setting; not all configurations have all settings."""
-_MAY_BE_NULL = ("dataset.num_workers", "dataset.points", "dataset.fold")
+_MAY_BE_NULL = ("dataset.num_workers", "dataset.points", "dataset.fold", "model.optimizer.fused")
 _ABSENT = object()
 _SOME_KEYPOINTS = 68
 """Before the data is read; no network of facekp depends on it."""

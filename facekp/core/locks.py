@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -47,6 +48,9 @@ def lock(file: Path) -> bool:
 
 def _opened(file: Path) -> IO[str]:
     try:
-        return file.open("a")
+        stream = file.open("a")
     except PermissionError:  # of another user
         return file.open()
+    with suppress(OSError):
+        file.chmod(0o644)  # others shall see the lock, whatever this user's umask is
+    return stream

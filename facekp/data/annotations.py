@@ -132,7 +132,7 @@ class AnnotationsDataModule(FaceDataModule):
         """A file or folder: as given, or in `data_dir`, by the longest end that exists there."""
         path = Path(name)
         if not exists(path):
-            path = path.expanduser()  # a shell leaves ~ alone within `dataset.train=~/faces.csv`
+            path = _expanded(name)  # a shell leaves ~ alone within `dataset.train=~/faces.csv`
         parts = path.parts[1:] if path.is_absolute() else path.parts
         ends = [self.data_dir.joinpath(*parts[first:]) for first in range(len(parts))]
         choices = [path, *ends]
@@ -164,7 +164,7 @@ class AnnotationsDataModule(FaceDataModule):
         self.notes += [
             f"{name} is not there: {source.path} is used"
             for (_, name), source in zip(named, sources, strict=True)
-            if source.path not in (Path(name), Path(name).expanduser(), self.data_dir / name)
+            if source.path not in (Path(name), _expanded(name), self.data_dir / name)
         ]
         self.scheme = self._scheme_of(sources)
         builder = RecordBuilder(self.scheme, self.box, self.group_pattern, self.problems)
@@ -285,6 +285,14 @@ class AnnotationsDataModule(FaceDataModule):
             f"{'no' if pairs is None else len(pairs)} flip pairs known",
         ]
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+def _expanded(name: str) -> Path:
+    """A path whose `~` is the home folder."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # of an unknown user
+        return Path(name)
 
 
 def _listed(names: str | Sequence[str] | None) -> list[str]:

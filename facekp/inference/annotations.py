@@ -36,15 +36,19 @@ class FaceAnnotations:
     ) -> None:
         self.path, self.box_source = Path(path), box_source
         self._stored = stored_pixels
-        self._faces: PathIndex[KnownFace] = PathIndex()
+        self._faces: PathIndex[KnownFace] = PathIndex(self.path.parent)
         for file, face in faces:
             self._faces.add_file(file).extend([] if face is None else [face])
+
+    def expect(self, photos: Iterable[Path]) -> None:
+        """Tell which photos will be looked up, so that no entry is taken for two of them."""
+        self._faces.expect(photos)
 
     def boxes_for(self, photo: Path) -> np.ndarray | None:
         """Boxes (N, 4) in pixels of the upright photo; None if it has no entry.
 
         Raises:
-            DataError: the photo cannot be opened.
+            DataError: the photo cannot be opened, or its entry may mean another one.
         """
         found = self._faces.find(photo)
         if found is None:
@@ -65,7 +69,7 @@ class FaceAnnotations:
         None if it has no entry.
 
         Raises:
-            DataError: the photo cannot be opened.
+            DataError: the photo cannot be opened, or its entry may mean another one.
         """
         found = self._faces.find(photo)
         if found is None:

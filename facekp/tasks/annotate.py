@@ -166,6 +166,8 @@ def _states(
     from facekp.web.session import PhotoState
 
     states = []
+    if starts is not None:
+        starts.expect(files)
     for file in files:
         entry, found, problem = known.get(file), None, None
         try:

@@ -62,8 +62,8 @@ class Products:
         self._notes = []
         if (others := self._session.others_count) and not numbers:
             self._notes.append(
-                f"{others} photos of {self._session.path} are not in this session, and not in this;"
-                " start with all photos in input= to have them in it"
+                f"left out: {others} photos of {self._session.path} that are not in this session; "
+                "start it with all photos in input= to have them in"
             )
         return self._makers[name](numbers), self._notes
 

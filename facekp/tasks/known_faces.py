@@ -26,8 +26,8 @@ def read_annotations(path: str, point_names: Sequence[str] | None = None) -> Fac
         DataError: see `read_dlib_xml` and `read_predictions_csv`; boxes of several sources.
     """
     suffix = Path(path).suffix.lower()
-    if suffix == ".xml" and all(name.isdigit() for name in point_names or ()):
-        count = None if point_names is None else len(point_names)
+    count = None if point_names is None else len(point_names)
+    if suffix == ".xml" and list(point_names or ()) == [str(at) for at in range(count or 0)]:
         return FaceAnnotations(path, _xml_faces(path, count), DlibDetector.name, True)
     if suffix in (".xml", ".json"):
         upright = suffix == ".json"

@@ -159,7 +159,7 @@ def morph(
     files = ORDERS[order](find_inputs(input))
     if path.resolve() in [file.resolve() for file in files]:
         raise ConfigError(f"output={path}: this is one of the photos; give another name")
-    find = _annotated(points, scheme, face) if points else _predicted(predictor, face)
+    find = _annotated(points, scheme, face, files) if points else _predicted(predictor, face)
     photos = list(_photos_with_faces(files, find, scheme, say))
     named = input if isinstance(input, str) else f"{files[0]}, ..."
     usable = f"input={named}: {len(photos)} of {len(files)} photos can be used"
@@ -290,9 +290,10 @@ def _predicted(predictor: Predictor, face: str) -> FindPoints:
     return find
 
 
-def _annotated(points: str, scheme: LandmarkScheme, face: str) -> FindPoints:
-    """Looks the points up in a file."""
+def _annotated(points: str, scheme: LandmarkScheme, face: str, files: Sequence[Path]) -> FindPoints:
+    """Looks the points of the photos up in a file."""
     annotations = read_annotations(points, scheme.point_names)
+    annotations.expect(files)
 
     def find(file: Path, image: np.ndarray) -> np.ndarray | None:
         boxes, shapes = annotations.boxes_for(file), annotations.points_for(file)

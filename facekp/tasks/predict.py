@@ -190,6 +190,8 @@ class _Prediction:
     def images(self, files: list[Path]) -> Iterator[_Image]:
         """All photos, then the frames of all videos."""
         self.inputs = {_folded(file.resolve()) for file in files}
+        if self.annotations is not None:
+            self.annotations.expect(files)
         videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
         stills = [file for file in files if file not in videos]
         for photo in with_progress(stills, len(stills), "photos"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class StartingPoints:
         self.path, self._scheme, self._prior = path, scheme, box_prior
         self._training_box = training_box
         self._stored = False
-        self._index: PathIndex[CorrectedPhoto] = PathIndex()
+        self._index: PathIndex[CorrectedPhoto] = PathIndex(path.parent)
         for photo in self._photos():
             self._index.add_file(photo.file).append(photo)
 
@@ -65,11 +65,15 @@ class StartingPoints:
         """Photos of the file that were not looked up."""
         return self._index.unused_items()
 
+    def expect(self, files: Iterable[Path]) -> None:
+        """Tell which photos will be looked up, so that no entry is taken for two of them."""
+        self._index.expect(files)
+
     def find(self, file: Path) -> CorrectedPhoto | None:
         """What is known of a photo; None if nothing is.
 
         Raises:
-            DataError: the photo cannot be opened.
+            DataError: the photo cannot be opened, or its entry may mean another one.
         """
         found = self._index.find(file)
         if not found:

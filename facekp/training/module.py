@@ -123,7 +123,10 @@ class KeypointModule(L.LightningModule):
         last = batch_index + 1 == trainer.num_training_batches
         if last or trainer.should_stop or trainer.global_step == trainer.max_steps:
             mean = (self.loss_sum / max(self.weights, 1)).float()
-            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+            weight = self.weights if self.has_missing else 1
+            self.log(
+                "train/loss", mean, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True
+            )
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add a batch to the validation metrics."""

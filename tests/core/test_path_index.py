@@ -22,9 +22,22 @@ def test_the_longest_name_that_ends_a_path_is_taken() -> None:
 def test_one_name_is_not_taken_for_two_files() -> None:
     index: PathIndex[int] = PathIndex()
     index.add_file("b.jpg").append(1)
-    assert index.find(Path("x/b.jpg")) == index.find(Path("x/../x/b.jpg")) == [1]
-    with pytest.raises(DataError, match=r"y/b\.jpg: b\.jpg may mean this file, or .*x/b\.jpg"):
-        index.find(Path("y/b.jpg"))
+    index.expect([Path("x/b.jpg"), Path("x/../x/b.jpg")])
+    assert index.find(Path("x/b.jpg")) == [1]
+    index.expect([Path("y/b.jpg")])
+    for path, other in (("x/b.jpg", "y/b.jpg"), ("y/b.jpg", "x/b.jpg")):
+        with pytest.raises(DataError, match=rf"^{path}: b\.jpg may mean this file, or .*{other}"):
+            index.find(Path(path))
+    index.expect([Path("b.jpg")])
+    assert [index.find(Path(path)) for path in ("x/b.jpg", "b.jpg", "y/b.jpg")] == [None, [1], None]
+
+
+def test_names_are_also_meant_from_the_folder_of_their_file() -> None:
+    index: PathIndex[int] = PathIndex(Path("x"))
+    index.add_file("../y/b.jpg").append(1)
+    index.expect([Path("z/y/b.jpg"), Path("y/b.jpg")])
+    assert index.find(Path("z/y/b.jpg")) is None
+    assert index.find(Path("y/b.jpg")) == [1]
 
 
 def test_what_nobody_asked_for_is_told() -> None:

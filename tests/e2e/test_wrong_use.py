@@ -230,6 +230,7 @@ ANNOTATE = [
     ("points=pyproject.toml", "its format is not recognised"),
     ("port=http", "port=http: give a whole number from 0 to 65535"),
     ("idle=0", "idle=0: give seconds above 0, or null"),
+    ("boxes=faces.csv", "boxes: this task has no such setting; task=predict has"),
     ("browser=firefox", "browser=firefox: give true or false"),
     ("format=cocoa", "format=cocoa: choose one of coco, dlib, pts, csv"),
     ("dataset=imm", "input= and dataset= are both given: choose one"),

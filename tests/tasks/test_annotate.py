@@ -108,8 +108,7 @@ def test_a_saved_file_is_continued_in_place_and_keeps_other_photos(
         Products(again, tmp_path).make("csv", ())
     only_a = session_of(predictor, tmp_path, folder / "a.jpg", points=str(tmp_path / "mine.csv"))
     _, notes = Products(only_a, tmp_path).make("csv", ())
-    assert notes[0].startswith("1 photos of ")
-    assert "are not in this session" in notes[0]
+    assert notes[0].startswith("left out: 1 photos of ")
     third = session_of(predictor, tmp_path, folder, points=str(tmp_path / "mine.csv"))
     assert third.open(1).faces == ()  # it is not detected again
 
@@ -318,13 +317,18 @@ def test_one_entry_is_not_taken_for_two_photos(
     """Names without folders, as of a session in the folder itself."""
     monkeypatch.chdir(folder)
     accept(open_session(predictor, "a.jpg", None, "mine.csv", str(tmp_path)), 0)
-    (tmp_path / "other").mkdir()
-    shutil.copy(folder / "a.jpg", tmp_path / "other/a.jpg")
-    inputs = [str(folder / "a.jpg"), str(tmp_path / "other/a.jpg")]
+    for name in ("early", "other"):
+        (tmp_path / name).mkdir()
+        shutil.copy(folder / "a.jpg", tmp_path / name / "a.jpg")
+    inputs = [str(tmp_path / "early"), str(folder / "a.jpg"), str(tmp_path / "other")]
     session = open_session(predictor, inputs, None, "mine.csv", str(tmp_path))
-    assert [photo.edited for photo in session.photos] == [True, False]
+    assert [photo.edited for photo in session.photos] == [False, True, False]
+    monkeypatch.chdir(tmp_path)
+    session = open_session(predictor, inputs, None, str(folder / "mine.csv"), str(tmp_path))
+    assert [photo.edited for photo in session.photos] == [False, True, False]
+    shutil.move(folder / "mine.csv", tmp_path / "mine.csv")
     with pytest.raises(DataError, match=r"other/a\.jpg: a\.jpg may mean this file, or "):
-        session.open(1)
+        open_session(predictor, inputs, None, "mine.csv", str(tmp_path)).open(2)
 
 
 def test_points_that_only_the_network_placed_are_not_saved_as_labels(

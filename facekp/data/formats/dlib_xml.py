@@ -337,7 +337,7 @@ class XmlWriter:
         box = " ".join(f"{name}='{value:.10g}'" for name, value in sides.items())
         self.lines.append(f"    <box {box}>")
         points = () if keypoints is None else keypoints
-        if all(name.isdigit() for name in names):
+        if all(name.isdecimal() for name in names):
             quoted = [f"'{int(name):02d}'" for name in names or range(len(points))]
         else:
             quoted = [quoteattr(name) for name in names]

@@ -92,7 +92,8 @@ def read_jobs(folder: Path) -> pd.DataFrame:
 def _data_name(dataset: dict[str, Any], known: dict[str, str]) -> str:
     """Name of the data of a job, the same for jobs whose metrics can be compared."""
     ignored = (*SAME_METRICS, "fold")
-    dataset = {"split_seed": 0, "label_shift": 0.0} | dataset  # which older jobs lack
+    dataset = {"split_seed": 0} | dataset  # which older jobs lack
+    dataset["label_shift"] = float(dataset.get("label_shift", 0))
     key = json.dumps({k: v for k, v in dataset.items() if k not in ignored}, sort_keys=True)
     if key not in known:
         name = str(dataset["_target_"]).rpartition(".")[2].removesuffix("DataModule")

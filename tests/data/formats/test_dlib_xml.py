@@ -13,7 +13,8 @@ from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import WrittenFace
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.formats.recognition import writable_format
-from tests.data.formats.helpers import BOXES, NAMES, faces, points_of, read, round_trip
+from facekp.tasks.known_faces import read_annotations
+from tests.data.formats.helpers import BOXES, NAMES, faces, image, points_of, read, round_trip
 from tests.helpers import POINTS68, write_xml
 
 
@@ -75,6 +76,11 @@ def test_numbered_points_keep_their_numbers(tmp_path: Path) -> None:
     content = read(tmp_path / "a.xml")
     assert content.names == ["37", "38"]
     np.testing.assert_allclose(points_of(content)[0], points[1:])
+    points[0] = 1
+    writable_format("dlib").write(tmp_path / "a.xml", [face], scheme)
+    known = read_annotations(str(tmp_path / "a.xml"), scheme.point_names)
+    image(tmp_path / "a.jpg")
+    np.testing.assert_allclose(known.points_for(tmp_path / "a.jpg"), [points])
 
 
 def test_numbered_parts_are_ordered_by_number(tmp_path: Path) -> None:
