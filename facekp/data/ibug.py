@@ -83,6 +83,19 @@ def picture_of(name: str) -> str:
     return _near_duplicates().get(photo, photo)
 
 
+def check_label_shift(setting: str, label_shift: object) -> None:
+    """Check a share of the box's width.
+
+    Raises:
+        ConfigError: no number, or one that is no share of a shift.
+    """
+    if not (isinstance(label_shift, int | float) and abs(label_shift) <= MAX_LABEL_SHIFT):
+        raise ConfigError(
+            f"{setting}={label_shift}: give a share of the box's width, from -{MAX_LABEL_SHIFT} "
+            f"to {MAX_LABEL_SHIFT}"
+        )
+
+
 def label_offset(name: str, bbox: np.ndarray, label_shift: float) -> np.ndarray:
     """Offset (2,) in pixels of an entry's annotated points, to the left in mirrored twins.
 
@@ -180,11 +193,7 @@ class IBUGDataModule(FaceDataModule):
             raise ConfigError(f"dataset.split={split}: choose dlib or 300w")
         if not 0 < val_fraction < 1:
             raise ConfigError(f"dataset.val_fraction={val_fraction}: must be between 0 and 1")
-        if not (isinstance(label_shift, int | float) and abs(label_shift) <= MAX_LABEL_SHIFT):
-            raise ConfigError(
-                f"dataset.label_shift={label_shift}: give a share of the box's width, from "
-                f"-{MAX_LABEL_SHIFT} to {MAX_LABEL_SHIFT}"
-            )
+        check_label_shift("dataset.label_shift", label_shift)
         self.split, self.val_fraction = split, val_fraction
         self.label_shift = label_shift
         self.fold, self.split_seed = fold, split_seed

@@ -81,6 +81,10 @@ def evaluate(
     return metrics
 
 
+_SPLIT_SETTINGS = ("split", "val_fraction", "fold", "split_seed")
+"""Which faces of a data set are trained on."""
+
+
 def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataModule:
     """Another data set than that of the training, read.
 
@@ -98,6 +102,15 @@ def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataMod
             f"dataset: its {scheme.count} points ({scheme.name}) are not the network's "
             f"{known.count} ({known.name})"
         )
+    trained = predictor.description.config.get("dataset") or {}
+    if str(trained.get("_target_")).rpartition(".")[2] == type(datamodule).__name__:
+        before = {"fold": None, "split_seed": 0} | trained  # which older runs lack
+        changed = [
+            n for n in _SPLIT_SETTINGS if n in before and before[n] != getattr(datamodule, n, None)
+        ]
+        if changed:
+            values = ", ".join(f"dataset.{name}={before[name]}" for name in changed)
+            print(f"NOTE: the training had {values}: it may have trained on faces of this split")
     return datamodule
 
 

@@ -12,7 +12,7 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.core.files import atomic_write_text
 from facekp.core.landmarks import IBUG68, bundled_schemes
 from facekp.core.progress import with_progress
-from facekp.data.ibug import label_offset
+from facekp.data.ibug import check_label_shift, label_offset
 from facekp.data.records import FaceRecord
 from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder
@@ -45,6 +45,7 @@ def kaggle(
     Raises:
         FacekpError: the network or the data cannot be used.
     """
+    check_label_shift("task.label_shift", label_shift)
     names = predictor.scheme.point_names
     is_kaggle15 = set(names) == set(bundled_schemes()["kaggle15"].point_names)
     if not (predictor.scheme == IBUG68 or is_kaggle15) or not predictor.description.covers_scheme:

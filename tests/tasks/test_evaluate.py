@@ -15,6 +15,7 @@ import pytest
 
 from facekp.core.errors import ConfigError, DataError
 from facekp.data.annotations import AnnotationsDataModule
+from facekp.data.ibug import IBUGDataModule
 from facekp.inference.predictor import Predictor
 from facekp.tasks.convert import convert
 from facekp.tasks.evaluate import _boxes, evaluate
@@ -93,6 +94,13 @@ def test_on_other_data(
         dataset=AnnotationsDataModule(**settings, box="points"),
     )  # fmt: skip
     assert every["images"][0] == sum(len(source.splits[split]) for split in ("train", "val"))
+    capsys.readouterr()
+    for fraction, said in ((0.2, False), (0.5, True)):  # another split than the training's
+        same = IBUGDataModule(data_dir=ibug_data, input_size=(64, 64), val_fraction=fraction)
+        run_evaluate(checkpoints["ibug"], ibug_data, tmp_path / "e", dataset=same, split="val")
+        assert (
+            "NOTE: the training had dataset.val_fraction=0.2" in capsys.readouterr().out
+        ) == said
     with pytest.raises(DataError, match=r"68 points, landmarks imm58 have 58"):
         run_evaluate(
             checkpoints["imm"], ibug_data, tmp_path / "d", dataset=AnnotationsDataModule(**settings)

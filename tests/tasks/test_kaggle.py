@@ -75,6 +75,9 @@ def test_points_are_moved_to_where_annotations_lie(
         moved[:, :, 0], np.repeat(np.array(expected)[:, None], 68, 1), atol=1e-6
     )
     np.testing.assert_array_equal(moved[:, :, 1], 0)
+    for wrong in (float("nan"), 1.0):
+        with pytest.raises(ConfigError, match=r"task\.label_shift="):
+            points(wrong)
 
 
 def test_competition_file_of_a_checkpoint(
