@@ -28,7 +28,11 @@ from facekp.metrics import face_errors, format_metric, nme_column, summarize
 from facekp.tasks.common import output_folder
 from facekp.tasks.training_data import load_training_data
 from facekp.training.detector_prior import MEASURED_SOURCES
+from facekp.training.resume import changed_settings
 from facekp.visualization import charts
+
+_SPLIT_SETTINGS = ("split", "val_fraction", "fold", "split_seed")
+"""Which faces of a data set are trained on."""
 
 
 def evaluate(
@@ -81,10 +85,6 @@ def evaluate(
     return metrics
 
 
-_SPLIT_SETTINGS = ("split", "val_fraction", "fold", "split_seed")
-"""Which faces of a data set are trained on."""
-
-
 def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataModule:
     """Another data set than that of the training, read.
 
@@ -104,12 +104,11 @@ def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataMod
         )
     trained = predictor.description.config.get("dataset") or {}
     if str(trained.get("_target_")).rpartition(".")[2] == type(datamodule).__name__:
-        before = {"fold": None, "split_seed": 0} | trained  # which older runs lack
-        changed = [
-            n for n in _SPLIT_SETTINGS if n in before and before[n] != getattr(datamodule, n, None)
-        ]
+        now = {n: getattr(datamodule, n) for n in _SPLIT_SETTINGS if hasattr(datamodule, n)}
+        before = {name: trained[name] for name in now if name in trained}
+        changed = changed_settings({"dataset": before}, {"dataset": now}, ["dataset"], ())
         if changed:
-            values = ", ".join(f"dataset.{name}={before[name]}" for name in changed)
+            values = ", ".join(f"{name}={old}" for name, (old, _) in changed.items())
             print(f"NOTE: the training had {values}: it may have trained on faces of this split")
     return datamodule
 
