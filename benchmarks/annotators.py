@@ -40,6 +40,7 @@ COLUMNS = {"nme_interocular": "NME", "nme_jaw": "jaw", "nme_jaw_to_curve": "jaw 
 def main() -> None:
     """Compare and print."""
     name = sys.argv[1] if len(sys.argv) > 1 else "ibug68_large"
+    dlib = dlib_predictor()
     predictor = Predictor.load(name, flip_test=True, tta_passes=4)
     data = load_training_data(predictor.description, os.environ.get("FACEKP_DATA_DIR", "data"))
     pairs = pair_annotations([*data.splits["train"], *data.splits["val"]])
@@ -48,7 +49,7 @@ def main() -> None:
     found = np.array(predictor.predict_boxes((r.load(3), r.bbox) for r in validation), dtype=float)
 
     right = show_shift(name, validation, found)
-    from_dlib = dlib_predictor()([(record.load(3), record.bbox) for record in validation])
+    from_dlib = dlib([(record.load(3), record.bbox) for record in validation])
     show_shift("dlib", validation, np.array(from_dlib, dtype=float))
     offsets = np.stack([label_offset(r.name, r.bbox, right) for r in validation])
 

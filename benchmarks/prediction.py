@@ -138,13 +138,13 @@ def dlib_predictor() -> Callable[[list[Face]], list[np.ndarray]]:
     """Dlib's shape predictor.
 
     V. Kazemi, J. Sullivan, "One millisecond face alignment with an ensemble of regression trees",
-    CVPR 2014.
+    CVPR 2014. Exits if it is not installed.
     """
+    package = find_spec("face_recognition_models")  # its own import needs an old setuptools
+    if find_spec("dlib") is None or package is None or not package.submodule_search_locations:
+        raise SystemExit("dlib's predictor is not installed; run: make .venv/benchmarks")
     import dlib
 
-    package = find_spec("face_recognition_models")  # its own import needs an old setuptools
-    assert package is not None
-    assert package.submodule_search_locations
     folder = Path(package.submodule_search_locations[0])
     predictor = dlib.shape_predictor(str(folder / "models/shape_predictor_68_face_landmarks.dat"))
 

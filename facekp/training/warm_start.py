@@ -62,9 +62,11 @@ def warn_of_differences(
     same_kind = len({str(d.config["dataset"].get("_target_")) for d in (before, description)}) == 1
     same_kind &= before.scheme.name == description.scheme.name
     if same_kind and before.data_fingerprint != description.data_fingerprint:
+        shifts = {d.config["dataset"].get("label_shift", 0.0) for d in (before, description)}
+        or_shift = ", or only with another dataset.label_shift" if len(shifts) > 1 else ""
         log.warning(
-            f"{setting} was trained on other faces, or on another split: validation faces can be "
-            "among the faces that it has seen, which makes the figures too good"
+            f"{setting} was trained on other faces, or on another split{or_shift}: validation "
+            "faces can be among the faces that it has seen, which makes the figures too good"
         )
     first, second = (d.scheme.subset(d.points).point_names for d in (before, description))
     if len(first) == len(second) and first != second:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from facekp.core.description import DESCRIPTION_KEY
 from facekp.core.errors import ConfigError, DataError
 from facekp.models.checkpoint import load_network
+from facekp.training.warm_start import warn_of_differences
 from tests.helpers import Run
 
 
@@ -32,6 +34,16 @@ def test_validation_faces_that_a_start_may_have_seen_are_named(
         assert "has seen" not in caplog.text
         run("other", "trainer.max_epochs=1", f"init_from={first}", "dataset.val_people=[1]")
     assert "validation faces can be among the faces that it has seen" in caplog.text
+
+
+def test_a_teacher_of_unmoved_annotations_is_not_said_to_be_of_other_faces_for_sure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    teacher = load_network("ibug68")[1]
+    dataset = {**teacher.config["dataset"], "label_shift": 0.005}
+    student = replace(teacher, config={**teacher.config, "dataset": dataset}, data_fingerprint="")
+    warn_of_differences("teacher=ibug68", teacher, student)
+    assert "or only with another dataset.label_shift" in caplog.text
 
 
 @pytest.mark.parametrize(

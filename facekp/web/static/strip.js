@@ -109,7 +109,7 @@ export class Strip {
 export const baseName = (photo) => photo.name.split(/[\\/]/).at(-1);
 
 function describe(photo) {
-  if (photo.error) return "cannot be read";
+  if (photo.error) return "cannot be used";
   if (photo.edited) return photo.faces ? "✓ corrected" : "✓ no face";
   if (photo.faces === null) return "…";
   if (photo.faces === 0) return "no face found";
