@@ -194,7 +194,8 @@ class FaceDataModule(L.LightningDataModule, ABC):
         """Read the annotations; images are decoded when a loader is first asked for.
 
         Raises:
-            ConfigError: the training or the validation split is empty.
+            ConfigError: the training or the validation split is empty, or no validation face has
+                a point to predict.
             DataError: a broken entry, unless broken entries are skipped.
         """
         if self.splits:
@@ -203,7 +204,13 @@ class FaceDataModule(L.LightningDataModule, ABC):
         for name in ("train", "val"):
             if not self.splits.get(name):
                 raise ConfigError(self._empty_split_message(name))
-        _ = self.points  # refused here if there are no such points
+        chosen = self.points  # refused here if there are no such points
+        labels = (r.keypoints for r in self.splits["val"] if r.keypoints is not None)
+        if not any(np.isfinite(keypoints[chosen]).any() for keypoints in labels):
+            raise ConfigError(
+                f"{self.folder}: no validation face has any of the points that are to be "
+                "predicted; give other dataset.points=, or other validation faces"
+            )
         if self.augmentation and self.augmentation.mirrors and self.scheme.flip_pairs is None:
             raise ConfigError(NO_FLIP_PAIRS.format(name=self.scheme.name))
         log.info(self.summary())

@@ -104,3 +104,18 @@ def test_a_point_that_no_face_has_is_named(imm_data: Path) -> None:
     datamodule.setup()
     with pytest.raises(ConfigError, match="no training face has the points 52; give dataset"):
         datamodule.mean_shape()
+
+
+def test_validation_faces_that_lack_all_chosen_points_are_refused(imm_data: Path) -> None:
+    class WithoutNose(IMMDataModule):
+        def read_splits(self) -> Splits:
+            splits = super().read_splits()
+            for record in splits["val"]:
+                record.keypoints[52] = np.nan
+            return splits
+
+    with_mouth = WithoutNose(data_dir=imm_data, input_size=(60, 80), points=[52, 21])
+    with_mouth.setup()
+    nose = WithoutNose(data_dir=imm_data, input_size=(60, 80), points=[52])
+    with pytest.raises(ConfigError, match="no validation face has any of the points"):
+        nose.setup()
