@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from facekp.cli.resume import SEARCH, last_values
+from facekp.cli.resume import SEARCH, last_values, program
+from facekp.core.conf import CONF
 from facekp.core.devices import gpu_count
 from facekp.core.run_folder import new_run_dir
 
@@ -21,7 +22,7 @@ NOT_SEARCHED = ("trainer.gpus=", "runs_dir=", "report=", "data_dir=", SEARCH)
 
 def register_resolvers() -> None:
     """Register `${facekp.run_dir:...}` and the like with OmegaConf."""
-    for resolver in (run_dir, new_dir, gpu_count, output_dir, in_sweep, study):
+    for resolver in (run_dir, new_dir, gpu_count, output_dir, in_sweep, study, options, program):
         name = f"facekp.{resolver.__name__}"
         OmegaConf.register_new_resolver(name, resolver, use_cache=True, replace=True)
 
@@ -38,6 +39,12 @@ def study(name: str, overrides: Sequence[str], params: Mapping[str, str]) -> str
     fixed = sorted(text for text in last if not text.startswith(NOT_SEARCHED))
     key = json.dumps([fixed, {key: str(params[key]) for key in sorted(params)}])
     return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def options(*groups: str) -> str:
+    """The files of groups of `conf/`, a line per group, for `--help`."""
+    files = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in groups}
+    return "\n".join(f"{group}: {', '.join(names)}" for group, names in files.items())
 
 
 def output_dir() -> str | None:

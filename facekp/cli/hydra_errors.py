@@ -156,7 +156,12 @@ def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> s
         return f"{name}: there is no such setting here; {advice}"
     tasks = _tasks_with(name) if config_name == "predict" else []
     if tasks:
-        return f"{name}: this task has no such setting; {' and '.join(tasks)} has"
+        have = "has" if len(tasks) == 1 else "have"
+        return f"{name}: this task has no such setting; {' and '.join(tasks)} {have}"
+    other = "train" if config_name == "predict" else "predict"
+    primary = CONF / f"{'config' if other == 'train' else 'predict'}.yaml"
+    if re.search(rf"^  - {re.escape(name)}:", primary.read_text(encoding="utf-8"), re.MULTILINE):
+        return f"{name}: there is no such setting here; {other}.py has it"
     near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
     advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
     return f"{name}: there is no such setting here; {advice}"
@@ -164,7 +169,8 @@ def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> s
 
 def _tasks_with(name: str) -> list[str]:
     """The tasks that have a setting of their own of this name, as `task=...`."""
-    entry = re.compile(rf"^{re.escape(name)}:", re.MULTILINE)
+    any_dataset = "|  - /any_dataset$" if name == "dataset" else ""
+    entry = re.compile(rf"^{re.escape(name)}:{any_dataset}", re.MULTILINE)
     files = sorted((CONF / "task").glob("*.yaml"))
     return [f"task={f.stem}" for f in files if entry.search(f.read_text(encoding="utf-8"))]
 

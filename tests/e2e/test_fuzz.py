@@ -65,7 +65,7 @@ class Target:
     """A kind of file that strangers send.
 
     Args:
-        share: of all inputs.
+        share: of `--inputs`; those of all kinds add up to more than 1.
         ending: of the file's name.
         seeds: whole files.
         use: reads a file, and raises AssertionError for a result that makes no sense.

@@ -37,6 +37,8 @@ TRAIN = [
     ("dataset.batch_sise=3", "dataset.batch_sise: there is no such setting here; did you mean dataset.batch_size"),
     ("modle.optimizer.lr=1", "did you mean model.optimizer.lr"),
     ("xyz=1", "xyz: there is no such setting here; +xyz=... would add it"),
+    ("detector=dlib", "detector: there is no such setting here; predict.py has it"),
+    ("init_from=ibug68_int8", "ibug68_int8: only predicts, on the CPU; give a checkpoint, or one of ibug68"),
     ("model.optimizer.lr=[1", "model.optimizer.lr=[1: cannot be read"),
     ("model.optimizer.lr=1,2", "a sweep needs -m"),
     ("model.optimizer.lr=-1", "model.optimizer.lr=-1: give a number at least 0"),
@@ -221,7 +223,11 @@ PREDICT = [
     ("output=/proc/faces", "output=/proc/faces: "),
     ("boxes=nowhere.csv", "nowhere.csv: cannot be read"),
     ("format=cocoa", "format=cocoa: choose one of coco, dlib, pts, csv"),
-    ("dataset=annotations", "dataset"),
+    (
+        "dataset=annotations",
+        "dataset: this task has no such setting; task=annotate and task=check_data and",
+    ),
+    ("experiment=part1", "experiment: there is no such setting here; train.py has it"),
 ]
 
 

@@ -28,7 +28,7 @@ class DlibDetector(Detector):
     name = "dlib"
     # Medians over every 14th training face of iBUG that it finds (`benchmarks/detectors.py`).
     points_prior = (0.010, 0.094, 0.952, 0.944)
-    remedy = "+detector.upsample=2 finds smaller faces, detector=yunet more turned ones"
+    remedy = "detector.upsample=2 finds smaller faces, detector=yunet more turned ones"
 
     def __init__(self, upsample: int = 1, threshold: float = 0.0, max_side: int = 1600) -> None:
         if not isinstance(upsample, int) or not 0 <= upsample <= 4:

@@ -24,10 +24,14 @@ def resolve_checkpoint(path: str | Path) -> Path:
     """The file of a bundled network by its name; any other path unchanged.
 
     Raises:
-        ConfigError: neither a path nor a name.
+        ConfigError: neither a path nor a name, or the name of a network that is only exported.
     """
     if not isinstance(path, str | Path):
         raise ConfigError(f"{path}: not a checkpoint; give a file, or one of {BUNDLED_NAMES}")
+    if str(path) in EXPORTED.keys() - BUNDLED.keys():
+        raise ConfigError(
+            f"{path}: only predicts, on the CPU; give a checkpoint, or one of {BUNDLED_NAMES}"
+        )
     return BUNDLED.get(str(path), Path(path))
 
 
