@@ -156,15 +156,21 @@ def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> s
         return f"{name}: there is no such setting here; {advice}"
     tasks = _tasks_with(name) if config_name == "predict" else []
     if tasks:
-        have = "has" if len(tasks) == 1 else "have"
-        return f"{name}: this task has no such setting; {' and '.join(tasks)} {have}"
+        return f"{name}: this task has no such setting; {_have_it(tasks)}"
     other = "train" if config_name == "predict" else "predict"
     primary = CONF / f"{'config' if other == 'train' else 'predict'}.yaml"
     if re.search(rf"^  - {re.escape(name)}:", primary.read_text(encoding="utf-8"), re.MULTILINE):
         return f"{name}: there is no such setting here; {other}.py has it"
+    files = _files_with(name)
+    if files:
+        return f"{name}: there is no such setting here; {_have_it(files)}"
     near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
     advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
     return f"{name}: there is no such setting here; {advice}"
+
+
+def _have_it(choices: Sequence[str]) -> str:
+    return f"{' and '.join(choices)} {'has' if len(choices) == 1 else 'have'} it"
 
 
 def _tasks_with(name: str) -> list[str]:
@@ -173,6 +179,14 @@ def _tasks_with(name: str) -> list[str]:
     entry = re.compile(rf"^{re.escape(name)}:{any_dataset}", re.MULTILINE)
     files = sorted((CONF / "task").glob("*.yaml"))
     return [f"task={f.stem}" for f in files if entry.search(f.read_text(encoding="utf-8"))]
+
+
+def _files_with(name: str) -> list[str]:
+    """The files of a group that have a setting `group.name`, as `group=...`."""
+    group, _, key = name.partition(".")
+    entry = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
+    files = sorted((CONF / group).glob("*.yaml")) if key else []
+    return [f"{group}={f.stem}" for f in files if entry.search(f.read_text(encoding="utf-8"))]
 
 
 def _settings(config_name: str, arguments: Sequence[str]) -> list[str]:

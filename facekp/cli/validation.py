@@ -86,6 +86,7 @@ _RULES = {
     "dataset.fold": _Rule(_is_fold, "K/N, e.g. 1/5, the first of five folds"),
     "dataset.box_scale": _ABOVE_0,
     "dataset.square": _BOOLEAN,
+    "dataset.file_splits": _BOOLEAN,
     "dataset.download": _BOOLEAN,
     "model.input_size": _Rule(
         lambda v: _are_integers(v) and len(v) == 2 and min(v) > 0,

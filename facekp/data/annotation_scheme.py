@@ -91,7 +91,8 @@ def columns_of(path: Path, file: AnnotationFile, scheme: LandmarkScheme) -> np.n
         DataError: neither names nor number of the points fit the scheme.
     """
     index = {name: at for at, name in enumerate(scheme.point_names)}
-    if all(name in index for name in file.names):
+    may_lack = not file.counted or len(file.names) == scheme.count
+    if may_lack and all(name in index for name in file.names):
         return np.array([index[name] for name in file.names], dtype=int)
     if not file.named or all(map(is_numbered, scheme.point_names)):
         if len(file.names) == scheme.count:

@@ -56,6 +56,7 @@ class AnnotationsDataModule(FaceDataModule):
         fold: `K/N`: fold K of an N-fold cross-validation validates, of all faces that are not for
             the test; None: `val_fraction`.
         split_seed: of the random split, and of the folds.
+        file_splits: whether the splits that files of `train` name count.
         **settings: see `FaceDataModule`.
 
     Raises:
@@ -81,6 +82,7 @@ class AnnotationsDataModule(FaceDataModule):
         test_fraction: float = 0.0,
         fold: str | None = None,
         split_seed: int = 0,
+        file_splits: bool = True,
         **settings,
     ) -> None:
         super().__init__(**settings)
@@ -98,15 +100,16 @@ class AnnotationsDataModule(FaceDataModule):
                 f"dataset.fold={fold}, val={val}: a fold is drawn from dataset.train, so give "
                 "val=null, or the files of both as train=[...]"
             )
-        self.files = {"train": _listed(train), "val": _listed(val), "test": _listed(test)}
-        self.images, self.format, self.landmarks = _listed(images), format, landmarks
+        self.files = {"train": listed(train), "val": listed(val), "test": listed(test)}
+        self.images, self.format, self.landmarks = listed(images), format, landmarks
         count = sum(map(len, self.files.values()))
         if len(self.images) not in (0, 1, count):
             raise ConfigError(f"dataset.images: give one folder, or {count}, one per file")
         self.category, self.box = category, box
+        self.group = group
         self.group_column, self.group_pattern = group_rule(None if group is None else str(group))
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        self.fold, self.split_seed = fold, split_seed
+        self.fold, self.split_seed, self.file_splits = fold, split_seed, file_splits
         self.box_source = box or "annotation"
         self.notes: list[str] = []
         """What was found in the files, and should be known."""
@@ -167,7 +170,9 @@ class AnnotationsDataModule(FaceDataModule):
             if source.path not in (Path(name), _expanded(name), self.data_dir / name)
         ]
         self.scheme = self._scheme_of(sources)
-        builder = RecordBuilder(self.scheme, self.box, self.group_pattern, self.problems)
+        builder = RecordBuilder(
+            self.scheme, self.box, self.group_pattern, self.problems, self.file_splits
+        )
         splits: Splits = {}
         boxes: Counter[str] = Counter()
         every: Counter[str] = Counter()
@@ -183,7 +188,8 @@ class AnnotationsDataModule(FaceDataModule):
         splits = self._without_empty(splits)
         if splits.get("val") and self.fold:
             raise ConfigError(
-                f"dataset.fold={self.fold}: {self.folder} says itself which faces validate"
+                f"dataset.fold={self.fold}: {self.folder} says itself which faces validate; "
+                "dataset.file_splits=false draws all folds anew"
             )
         splits |= self._drawn(splits)
         splits = {n: splits[n] for n in ("train", "val", "test", "predict") if n in splits}
@@ -191,7 +197,8 @@ class AnnotationsDataModule(FaceDataModule):
         self.notes += [
             f"LEAK: {shared} of the {total} {what} in {second} are in {first}, too: figures on "
             f"{second} are too good; keep each on one side, e.g. by giving all files as "
-            "dataset.train=[...] and dataset.group= a column or a regular expression"
+            "dataset.train=[...] (dataset.file_splits=false if they name splits) and "
+            "dataset.group= a column or a regular expression"
             for first, second, what, shared, total in shared_by_splits(evaluated)
         ]
         return splits
@@ -295,7 +302,8 @@ def _expanded(name: str) -> Path:
         return Path(name)
 
 
-def _listed(names: str | Sequence[str] | None) -> list[str]:
+def listed(names: str | Sequence[str] | None) -> list[str]:
+    """A setting that is a file or folder, or several, as a list."""
     if names is None:
         return []
     return [names] if isinstance(names, str) else [str(name) for name in names]

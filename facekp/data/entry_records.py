@@ -52,12 +52,14 @@ class RecordBuilder:
             None: what the entry says, else its image.
         problems: broken entries are skipped and their errors appended here; None: the first one is
             raised.
+        file_splits: whether entries of a file for training may name another split.
     """
 
     scheme: LandmarkScheme
     box: str | None = None
     group_pattern: re.Pattern[str] | None = None
     problems: list[DataError] | None = None
+    file_splits: bool = True
 
     def records(self, source: Source, notes: list[str]) -> list[tuple[str, FaceRecord, str]]:
         """(split, record, source of its box) of each face of a file.
@@ -73,6 +75,12 @@ class RecordBuilder:
         order = columns_of(source.path, source.content, self.scheme)
         # Points that are in the scheme's order are not copied.
         columns = None if order.tolist() == list(range(self.scheme.count)) else order
+        if not source.content.named and len(order) < self.scheme.count:
+            first, *_, last = source.content.names
+            notes.append(
+                f"{source.path.name} has {len(order)} of the {self.scheme.count} points of "
+                f"{self.scheme.name}, by their numbers ({first} to {last})"
+            )
         entries = source.content.faces
         outlines = [entry.keypoints for entry in entries]
         if self.box in (None, "points") and any(np.isnan(points).any() for points in outlines):
@@ -82,9 +90,9 @@ class RecordBuilder:
             try:
                 image = _find_image(entry, finder)
                 bbox, box = self._box(entry, outline, image, source.upright)
-                split = source.split if source.split != "train" else entry.split or "train"
-                record = self._record(entry, image, bbox, source.upright, columns)
-                found.append((split, record, box))
+                named = entry.split if self.file_splits and source.split == "train" else ""
+                record = self._record(entry, image, bbox, source, columns)
+                found.append((named or source.split, record, box))
             except DataError as error:
                 skip_or_raise(error, self.problems)
         if finder.guessed:
@@ -97,7 +105,7 @@ class RecordBuilder:
         entry: FaceEntry,
         image: Path,
         bbox: np.ndarray,
-        upright: bool,
+        source: Source,
         columns: np.ndarray | None,
     ) -> FaceRecord:
         keypoints, occluded = entry.keypoints, entry.occluded
@@ -114,11 +122,11 @@ class RecordBuilder:
             bbox=bbox,
             keypoints=keypoints if labelled else None,
             name=name,
-            group=self._group(entry, name, str(image)),
+            group=self._group(entry, name, image, source.path),
             subset=image.parent.name,
             origin=(entry.file, entry.line),
             size=entry.size,
-            upright=upright,
+            upright=source.upright,
             occluded=occluded,
             tags=entry.tags,
         )
@@ -146,15 +154,22 @@ class RecordBuilder:
             raise entry.error(f"{entry.image}: fewer than three points apart", remedy)
         return image_box(entry.size or image_size(image, upright=upright)), "image"
 
-    def _group(self, entry: FaceEntry, name: str, image: str) -> str:
-        if self.group_pattern is not None:
-            found = self.group_pattern.search(name)
-            if found is None or found[1] is None:
-                pattern = self.group_pattern.pattern
-                remedy = "correct it, e.g. dataset.group='(.+)_[0-9]+'"
-                raise entry.error(f"dataset.group={pattern} does not match {name}", remedy)
-            return found[1]
-        return entry.group or image
+    def _group(self, entry: FaceEntry, name: str, image: Path, annotations: Path) -> str:
+        if self.group_pattern is None:
+            return entry.group or str(image)
+        # In a folder of annotations an image has no name but its path there.
+        for text in (name, _path_inside(annotations, image)):
+            if (found := self.group_pattern.search(text)) and found[1] is not None:
+                return found[1]
+        pattern = self.group_pattern.pattern
+        remedy = "correct it, e.g. dataset.group='(.+)_[0-9]+'"
+        raise entry.error(f"dataset.group={pattern} does not match {text}", remedy)
+
+
+def _path_inside(annotations: Path, image: Path) -> str:
+    """An image's path relative to the folder of its annotations; its name if it is elsewhere."""
+    folder = annotations if annotations.is_dir() else annotations.parent
+    return image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name
 
 
 def _find_image(entry: FaceEntry, finder: ImageFinder) -> Path:

@@ -20,8 +20,9 @@ class ImageFinder:
 
     A name may be relative to one of the folders, or come from another machine, be it Windows: the
     longest end of it that exists in a folder is taken; then a file of the same name anywhere below,
-    whatever its case, and of a name without suffix one with any. Two names in different folders
-    never lead to one file.
+    whatever its case, and of a name without suffix one with any; of several the one whose folders
+    are named, too. Two names in different folders never lead to one file, and a file that exists
+    where its name says, but outside the folders, is not replaced by one in them.
 
     Args:
         folders: where images may be, in order.
@@ -44,12 +45,21 @@ class ImageFinder:
             parts = _inner_parts(name)
             path = self._search(name, parts)
             other = self._names.setdefault(path, parts)
-            if other[-len(parts) :] != parts and parts[-len(other) :] != other:
+            if not (_ends_with(other, parts) or _ends_with(parts, other)):
                 raise ValueError(
                     f"the image {name} is not in {self._places()}; {path} is {'/'.join(other)}"
                 )
+            self._check_place(name, path)
             self._known[name] = path
         return self._known[name]
+
+    def _check_place(self, name: str, path: Path) -> None:
+        """Refuse to take a file for another one that exists where its name says."""
+        exact = Path(name)
+        if exact.is_absolute() and is_file(exact) and not exact.samefile(path):
+            raise ValueError(
+                f"the image {name} is not in {self._places()}; {path} is another one of its name"
+            )
 
     def _places(self) -> str:
         return ", ".join(str(folder) for folder in self.folders) or "no folder"
@@ -59,19 +69,25 @@ class ImageFinder:
             for first in range(len(parts)):
                 candidate = folder.joinpath(*parts[first:])
                 if is_file(candidate):
-                    return candidate
+                    by_name_alone = 0 < first == len(parts) - 1
+                    return self._guess(name, candidate) if by_name_alone else candidate
         last = parts[-1].lower() if parts else ""
         found = self._by_name.get(last, [])
         if not found and not PurePosixPath(last).suffix:
             found = self._by_stem.get(last, [])
+        if len(found) > 1 and len(parts) > 1:
+            found = [path for path in found if _ends_with(path.parts, parts)] or found
         if len(found) == 1:
-            if len(parts) > 1 and self.guessed is None:
-                self.guessed = name, found[0]
-            return found[0]
+            return found[0] if _ends_with(found[0].parts, parts) else self._guess(name, found[0])
         if found:
             places = ", ".join(str(path) for path in found[:3])
             raise ValueError(f"several images are called {name} ({places})")
         raise ValueError(f"the image {name[:200]} is not in {self._places()}")
+
+    def _guess(self, name: str, path: Path) -> Path:
+        if self.guessed is None:
+            self.guessed = name, path
+        return path
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
@@ -106,6 +122,16 @@ class ImageFinder:
                     if count > MAX_FILES:
                         return
                     yield Path(folder, name)
+
+
+def _ends_with(path: Sequence[str], end: Sequence[str]) -> bool:
+    """Whether a path ends with others parts, but for case, and a suffix that one of them lacks."""
+    *folders, name = (part.casefold() for part in path)
+    *end_folders, end_name = (part.casefold() for part in end)
+    if "" in (PurePosixPath(name).suffix, PurePosixPath(end_name).suffix):
+        name, end_name = PurePosixPath(name).stem, PurePosixPath(end_name).stem
+    count = len(end_folders)
+    return name == end_name and (not count or folders[-count:] == end_folders)
 
 
 def _inner_parts(name: str) -> tuple[str, ...]:

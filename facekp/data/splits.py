@@ -108,16 +108,19 @@ def shared_by_splits(
 ) -> Iterator[tuple[str, str, str, int, int]]:
     """What two splits share: (first, second, `groups` or `photos`, how many, of how many).
 
-    The count refers to the second, later split. A photo is only named where its group is not.
+    The count refers to the second, later split. Photos are only named if some of them are of other
+    groups than those that are.
     """
-    groups = {name: {record.group for record in records} for name, records in splits.items()}
-    photos = {name: set(_photos(records)) for name, records in splits.items()}
+    photos = {name: _photos(records) for name, records in splits.items()}
+    groups = {name: [record.group for record in records] for name, records in splits.items()}
     for first, second in itertools.combinations(splits, 2):
-        for what, sides in (("groups", groups), ("photos", photos)):
-            shared = sides[first] & sides[second]
-            if shared:
-                yield first, second, what, len(shared), len(sides[second])
-                break
+        shared = set(groups[first]) & set(groups[second])
+        if shared:
+            yield first, second, "groups", len(shared), len(set(groups[second]))
+        both = set(photos[first]) & set(photos[second])
+        pairs = zip(photos[second], groups[second], strict=True)
+        if any(photo in both and group not in shared for photo, group in pairs):
+            yield first, second, "photos", len(both), len(set(photos[second]))
 
 
 def count_by(records: Sequence[FaceRecord], key: Callable[[FaceRecord], str]) -> dict[str, int]:

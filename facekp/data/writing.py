@@ -22,6 +22,7 @@ def write_annotations(
     scheme: LandmarkScheme,
     split: str = "",
     scores: Sequence[float] = (),
+    root: Path | None = None,
 ) -> Path:
     """Write faces as a file or folder of annotations.
 
@@ -32,6 +33,7 @@ def write_annotations(
         scheme: of their points.
         split: that they belong to.
         scores: of predictions, one per face.
+        root: folder to which the images' names shall be relative; None: the one of all of them.
 
     Returns:
         The folder to which the images' names are relative.
@@ -40,7 +42,7 @@ def write_annotations(
         DataError: an image cannot be opened, or its name is not valid UTF-8.
         ConfigError: the format cannot hold the faces.
     """
-    root = _common_folder([record.image for record in records])
+    root = root or common_folder(records)
     size = cache(lambda image: image_size(image, upright=annotation_format.upright))
     orientation = cache(exif_transform)
     faces = []
@@ -101,6 +103,7 @@ def not_written(annotation_format: WritableFormat, records: Sequence[FaceRecord]
         )
 
 
-def _common_folder(images: Sequence[Path]) -> Path:
-    folders = {str(image.absolute().parent) for image in images}
+def common_folder(records: Sequence[FaceRecord]) -> Path:
+    """The innermost folder that holds all images of some faces."""
+    folders = {str(record.image.absolute().parent) for record in records}
     return Path(os.path.commonpath(folders)) if folders else Path()

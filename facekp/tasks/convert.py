@@ -8,7 +8,7 @@ from facekp.core.errors import ConfigError
 from facekp.core.files import atomic_write_text
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.formats.recognition import writable_format
-from facekp.data.writing import not_written, write_annotations
+from facekp.data.writing import common_folder, not_written, write_annotations
 from facekp.tasks.common import output_folder
 
 
@@ -40,17 +40,19 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
     for note in not_written(annotation_format, every):
         print(note)
     folder, paths = output_folder(output), []
+    root = None if annotation_format.copies_images else common_folder(every)
     for split, records in dataset.splits.items():
         if annotation_format.copies_images:  # it is nothing but points
             records = [record for record in records if record.keypoints is not None]
         if not records:
             continue
         path = folder / f"{split}{annotation_format.suffix}"
-        root = write_annotations(annotation_format, path, records, dataset.scheme, split)
-        images = "" if annotation_format.copies_images else f" dataset.images={root}"
+        write_annotations(annotation_format, path, records, dataset.scheme, split, root=root)
         setting = "test" if split == "predict" else split
-        print(f"{len(records)} faces: dataset.{setting}={path}{images}")
+        print(f"{len(records)} faces: dataset.{setting}={path}")
         paths.append(path)
+    if root is not None:
+        print(f"images: dataset.images={root}")
     scheme = folder / f"{dataset.scheme.name}.yaml"
     atomic_write_text(scheme, dataset.scheme.to_yaml())
     print(f"names, skeleton and flip pairs of the points: dataset.landmarks={scheme}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from facekp.core.geometry import (
     transform_points,
 )
 from facekp.core.progress import with_progress
-from facekp.data.annotations import AnnotationsDataModule
+from facekp.data.annotations import AnnotationsDataModule, listed
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.inference.predictor import Predictor
@@ -28,10 +30,12 @@ from facekp.metrics import face_errors, format_metric, nme_column, summarize
 from facekp.tasks.common import output_folder
 from facekp.tasks.training_data import load_training_data
 from facekp.training.detector_prior import MEASURED_SOURCES
-from facekp.training.resume import changed_settings
+from facekp.training.resume import ADDED, changed_settings
 from facekp.visualization import charts
 
-_SPLIT_SETTINGS = ("split", "val_fraction", "fold", "split_seed")
+_SPLIT_SETTINGS = (
+    "split", "val_fraction", "test_fraction", "fold", "split_seed", "group", "file_splits",
+)  # fmt: skip
 """Which faces of a data set are trained on."""
 
 
@@ -96,21 +100,32 @@ def _other_data(datamodule: FaceDataModule, predictor: Predictor) -> FaceDataMod
     datamodule.prepare_data()
     datamodule.read()
     print(datamodule.summary())
-    scheme, known = datamodule.scheme, predictor.scheme
-    if scheme.point_names != known.point_names:
+    scheme, needed = datamodule.scheme, predictor.scheme
+    if scheme.point_names != needed.point_names:
         raise ConfigError(
             f"dataset: its {scheme.count} points ({scheme.name}) are not the network's "
-            f"{known.count} ({known.name})"
+            f"{needed.count} ({needed.name})"
         )
     trained = predictor.description.config.get("dataset") or {}
-    if str(trained.get("_target_")).rpartition(".")[2] == type(datamodule).__name__:
-        now = {n: getattr(datamodule, n) for n in _SPLIT_SETTINGS if hasattr(datamodule, n)}
+    if _may_share_faces(datamodule, trained):
+        known = [n for n in _SPLIT_SETTINGS if n in trained or f"dataset.{n}" in ADDED]
+        now = {name: getattr(datamodule, name) for name in known if hasattr(datamodule, name)}
         before = {name: trained[name] for name in now if name in trained}
         changed = changed_settings({"dataset": before}, {"dataset": now}, ["dataset"], ())
         if changed:
             values = ", ".join(f"{name}={old}" for name, (old, _) in changed.items())
             print(f"NOTE: the training had {values}: it may have trained on faces of this split")
     return datamodule
+
+
+def _may_share_faces(datamodule: FaceDataModule, trained: Mapping[str, Any]) -> bool:
+    """Whether data is that of a training, perhaps split otherwise: of annotations, by file name."""
+    if str(trained.get("_target_")).rpartition(".")[2] != type(datamodule).__name__:
+        return False
+    if not isinstance(datamodule, AnnotationsDataModule):
+        return True
+    before = {Path(file).name for file in listed(trained.get("train"))}
+    return bool(before & {Path(file).name for file in datamodule.files["train"]})
 
 
 def _annotated(datamodule: FaceDataModule, split: str) -> list[FaceRecord]:

@@ -14,13 +14,16 @@ from facekp.inference.annotations import FaceAnnotations, KnownFace
 from facekp.inference.detectors import DlibDetector
 
 
-def read_annotations(path: str, point_names: Sequence[str] | None = None) -> FaceAnnotations:
-    """Known faces of photos from a dlib XML, a CSV or a COCO JSON.
+def read_annotations(
+    path: str, point_names: Sequence[str] | None = None, box_source: str = DlibDetector.name
+) -> FaceAnnotations:
+    """Known faces of photos from a dlib XML, a CSV, a COCO JSON or a YOLO data set's YAML.
 
     Args:
-        path: dlib XML, which counts pixels as stored, or a CSV such as `predictions.csv` or COCO
-            keypoints, whose numbers refer to the upright photo.
+        path: dlib XML, which counts pixels as stored, or another, whose numbers refer to the
+            upright photo, such as `predictions.csv`.
         point_names: of the points that the file must have; None reads only the boxes.
+        box_source: what boxes are of which the file does not say it.
 
     Raises:
         DataError: see `read_dlib_xml` and `read_predictions_csv`; boxes of several sources.
@@ -28,17 +31,16 @@ def read_annotations(path: str, point_names: Sequence[str] | None = None) -> Fac
     suffix = Path(path).suffix.lower()
     count = None if point_names is None else len(point_names)
     if suffix == ".xml" and list(point_names or ()) == [str(at) for at in range(count or 0)]:
-        return FaceAnnotations(path, _xml_faces(path, count), DlibDetector.name, True)
-    if suffix in (".xml", ".json"):
-        upright = suffix == ".json"
+        return FaceAnnotations(path, _xml_faces(path, count), box_source, True)
+    if suffix in (".xml", ".json", ".yaml", ".yml"):
         faces_of_file = _named_faces(path, point_names)
-        return FaceAnnotations(path, faces_of_file, DlibDetector.name, not upright)
+        return FaceAnnotations(path, faces_of_file, box_source, suffix == ".xml")
     faces = list(read_predictions_csv(path, point_names))
-    sources = {face.box_source or DlibDetector.name for face in faces if face.bbox is not None}
+    sources = {face.box_source or box_source for face in faces if face.bbox is not None}
     if len(sources) > 1:
         problem = f"boxes of several sources in one file ({', '.join(sorted(sources))})"
         raise DataError(path, problem, "split the file by its column box_source")
-    source = sources.pop() if sources else DlibDetector.name
+    source = sources.pop() if sources else box_source
     return FaceAnnotations(path, ((face.file, _known(face)) for face in faces), source, False)
 
 
@@ -48,7 +50,7 @@ def _known(face: CsvFace) -> KnownFace | None:
 
 def _named_faces(path: str, names: Sequence[str] | None) -> Iterator[tuple[str, KnownFace]]:
     """Faces of annotations whose points have names."""
-    content, _ = read_annotation_file(Path(path), ReadOptions())
+    content, _ = read_annotation_file(Path(path), ReadOptions(boxes_alone=names is None))
     missing = [name for name in names or () if name not in content.names]
     if missing:
         problem = f"points missing: {', '.join(missing[:5])}"

@@ -17,6 +17,7 @@ from facekp.core.image import count_pages, read_image
 from facekp.core.progress import with_progress
 from facekp.data.formats.recognition import writable_format
 from facekp.inference.annotations import FaceAnnotations
+from facekp.inference.detectors import DlibDetector
 from facekp.inference.faces import Face, Faces
 from facekp.inference.predictor import Predictor
 from facekp.inference.tracking import FaceTracker, TrackedFace
@@ -93,8 +94,7 @@ def predict(
     Args:
         predictor: of the network.
         input: photo, folder, glob, or video, or a list of these.
-        boxes: dlib XML, CSV or COCO with face boxes in place of the detector's, see
-            `read_annotations`.
+        boxes: file with face boxes in place of the detector's, see `read_annotations`.
         output: folder of the files.
         format: of annotations, `coco`, `csv`, `dlib` or `pts`; None: none are written.
         options: see `Options`.
@@ -105,10 +105,10 @@ def predict(
     """
     options = options or Options()
     annotation_format = writable_format(format) if format else None
-    annotations = read_annotations(boxes) if boxes else None
+    annotations = _known_boxes(boxes, predictor.description.box_source) if boxes else None
     files = find_inputs(input)
-    has_video = any(file.suffix.lower() in VIDEO_SUFFIXES for file in files)
-    if annotations is not None and has_video:
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    if annotations is not None and videos:
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
     if annotations is None:
         _ = predictor.detector  # its errors are not the first photo's
@@ -119,7 +119,7 @@ def predict(
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         table = csv.writer(stream)
         columns = point_columns(predictor.point_names)
-        with_raw = has_video and options.smooths
+        with_raw = bool(videos) and options.smooths
         table.writerow([*COLUMNS, *columns, *(f"raw_{name}" for name in columns if with_raw)])
         try:
             for image in run.images(files):
@@ -133,7 +133,9 @@ def predict(
     if annotations is not None and (unused := annotations.unused_files()):
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
-    if annotation_format is not None:
+    if annotation_format is not None and len(videos) == len(files):
+        print(f"format={format}: only faces of photos are written as annotations, and none are")
+    elif annotation_format is not None:
         from facekp.tasks.written_annotations import photo_record, write_face_annotations
 
         records = [photo_record(file, face.bbox, face.keypoints) for file, face in of_photos]
@@ -143,6 +145,19 @@ def predict(
     if run.failed:
         named = " | ".join(run.failed[:5]) + (" | ..." if len(run.failed) > 5 else "")
         raise FacekpError(f"{len(run.failed)} of {len(files)} files skipped: {named}")
+
+
+def _known_boxes(path: str, trained_with: str) -> FaceAnnotations:
+    """The boxes of a file.
+
+    If it does not say of which source they are, they are dlib's, or annotations for a network that
+    was trained with boxes of annotations.
+    """
+    unstated = "annotation" if trained_with == "annotation" else DlibDetector.name
+    annotations = read_annotations(path, box_source=unstated)
+    if annotations.box_source == DlibDetector.name != trained_with:
+        print(f"{path}: its boxes are taken as dlib's, and turned into those of the training")
+    return annotations
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ DATA_PLACES = ("dataset.data_dir", "dataset.cache", "dataset.cache_dir", "datase
                "dataset.num_workers")  # fmt: skip
 """Where data is, and how fast it is read: a run's figures do not depend on these settings."""
 _FREE = (*DATA_PLACES, "model.optimizer.fused")
-ADDED = {"dataset.fold": str(None), "dataset.split_seed": 0, "dataset.label_shift": 0.0,
-         "model.trunk": str(None), "model.pretrained": False}  # fmt: skip
+ADDED = {
+    "dataset.fold": str(None), "dataset.split_seed": 0, "dataset.label_shift": 0.0,
+    "dataset.file_splits": True, "model.trunk": str(None), "model.pretrained": False,
+}  # fmt: skip
 """Settings that older runs lack, flat, with the value that they were trained with."""
 
 

@@ -15,6 +15,7 @@ from facekp.core.errors import ConfigError, DataError
 from facekp.core.landmarks import bundled_schemes
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.augmentation import Augmentation
+from facekp.data.formats.pts import write_pts
 from tests.data.formats.helpers import image
 
 HEAD = "file,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y"
@@ -342,8 +343,12 @@ def test_folds_leave_the_test_faces_alone(tmp_path: Path) -> None:
     assert names[0]["train"] == names[1]["val"]
     assert names[0]["val"] == names[1]["train"]
     text = f"{HEAD},split\n0.jpg,60,30,30,30,45,60,train\n1.jpg,60,30,30,30,45,60,val"
-    with pytest.raises(ConfigError, match="says itself which faces validate"):
+    with pytest.raises(
+        ConfigError, match=r"says itself .* dataset.file_splits=false draws all folds"
+    ):
         own_faces(tmp_path, text, fold="1/2")
+    drawn = [own_faces(tmp_path, text, fold=f"{k}/2", file_splits=False).splits for k in (1, 2)]
+    assert {splits["val"][0].name for splits in drawn} == {"0.jpg", "1.jpg"}
 
 
 def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
@@ -474,3 +479,54 @@ def test_a_face_without_its_chin_has_the_box_of_a_whole_one(tmp_path: Path) -> N
     assert np.isnan(found["3"].keypoints[3]).all()
     for at, box in enumerate(boxes):
         np.testing.assert_allclose(found[str(at)].bbox, box, atol=0.05)
+
+
+def test_a_file_that_exists_elsewhere_is_not_taken_for_its_namesake(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        image(tmp_path / folder / "1.jpg")
+    path = tmp_path / "b/faces.csv"
+    path.write_text(f"{HEAD}\n{tmp_path / 'a/1.jpg'},1,2,3,4,5,6")
+    settings: dict[str, Any] = dict(data_dir=tmp_path, input_size=(32, 32), train=str(path))
+    with pytest.raises(DataError, match=r"a/1.jpg is not in .*/b/1.jpg is another one of its name"):
+        AnnotationsDataModule(**settings).read()
+    module = AnnotationsDataModule(**settings, images=str(tmp_path / "a"))
+    module.read()
+    assert [record.image for record in records(module)] == [tmp_path / "a/1.jpg"]
+
+
+def test_names_without_suffix_are_looked_up_with_their_folder(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "b/1.jpg", "b/2.jpg"):
+        image(tmp_path / name)
+    rows = [f"{name},1,2,3,4,5,6" for name in ("a/1", "b/1", "b/1.jpg", "B/2.JPG", "b/2")]
+    (tmp_path / "faces.csv").write_text("\n".join([HEAD, *rows]))
+    module = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="faces.csv")
+    module.read()
+    found = {record.name: record.image for record in records(module)}
+    assert found == {
+        "a/1": tmp_path / "a/1.jpg", "b/1": tmp_path / "b/1.jpg", "b/1.jpg": tmp_path / "b/1.jpg",
+        "B/2.JPG": tmp_path / "b/2.jpg", "b/2": tmp_path / "b/2.jpg",
+    }  # fmt: skip
+    assert "alone" not in module.summary()
+
+
+def test_points_that_are_only_counted_must_be_as_many_as_the_schemes(tmp_path: Path) -> None:
+    """Five without names or numbers are not the first five of 68."""
+    rows = [f"{at}.jpg,60,30,30,30,45,60" for at in range(5)]
+    for text in ("\n".join(["f.jpg,1,2,3,4,5,6", *rows]), "\n".join(["file" + 6 * ",", *rows])):
+        image(tmp_path / "f.jpg")
+        with pytest.raises(DataError, match="3 points, landmarks ibug68 have 68"):
+            own_faces(tmp_path, text, landmarks="ibug68")
+    numbered = "file,x0,y0,x1,y1,x2,y2"
+    module = own_faces(tmp_path, "\n".join([numbered, *rows]), landmarks="ibug68", points=[0, 1])
+    assert "has 3 of the 68 points of ibug68, by their numbers (0 to 2)" in module.summary()
+
+
+def test_the_group_of_images_in_a_folder_may_be_its_subfolder(tmp_path: Path) -> None:
+    for at in range(8):
+        image(tmp_path / f"p{at // 2}/{at % 2}.jpg")
+        write_pts(tmp_path / f"p{at // 2}/{at % 2}.pts", np.array([[60.0, 30], [30, 30], [45, 60]]))
+    module = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train=str(tmp_path), group=r"(p\d)", box="image"
+    )
+    module.read()
+    assert {record.group for record in records(module)} == {"p0", "p1", "p2", "p3"}

@@ -55,3 +55,14 @@ def test_the_same_photo_by_other_paths(tmp_path: Path, monkeypatch: pytest.Monke
         other = [record(spelling + name, spelling + name) for name in names[:4]]
         shared = shared_by_splits({"train": records[:9], "val": other})
         assert list(shared) == [("train", "val", "photos", 4, 4)]
+
+
+def test_photos_of_other_groups_are_named_beside_shared_groups() -> None:
+    """Files that name people in two ways share a person by name, and more photos than hers."""
+    train = [record(f"{at}.jpg", f"person {at // 2}") for at in range(8)]
+    val = [record(f"{at}.jpg", "person 0" if at < 2 else f"{at}.jpg") for at in range(6)]
+    shared = list(shared_by_splits({"train": train, "val": val}))
+    assert shared == [("train", "val", "groups", 1, 5), ("train", "val", "photos", 6, 6)]
+    assert [what for _, _, what, *_ in shared_by_splits({"train": train, "val": train})] == [
+        "groups"
+    ]

@@ -51,3 +51,21 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
     inside = upright[int(top) : int(bottom), int(left) : int(right)]
     assert inside.size == 40
     assert inside.min() == 255
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("b.csv", "Filename;xmin;ymin;xmax;ymax\nx.jpg;1;2;3;4"),
+        ("b.csv", "image\tleft\ttop\tright\tbottom\nx.jpg\t1\t2\t3\t4"),
+        (
+            "b.json",
+            '{"images": [{"id": 7, "file_name": "x.jpg"}], "categories": [{"id": 1, "name": "face"}],'
+            '"annotations": [{"image_id": 7, "category_id": 1, "bbox": [1.5, 2.5, 2, 2]}]}',
+        ),
+    ],
+)
+def test_boxes_as_others_write_them(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    boxes = read_annotations(str(tmp_path / name)).boxes_for(tmp_path / "x.jpg")
+    np.testing.assert_array_equal(boxes, [[1, 2, 3, 4]])

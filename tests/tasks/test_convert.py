@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +118,22 @@ def test_copies_of_a_photo_stay_together_as_the_note_says(
     sides = [{r.image.stem[:2] for r in again.splits[name]} for name in ("train", "val")]
     assert sides[0] | sides[1] == {f"p{at}" for at in range(8)}
     assert not sides[0] & sides[1]
+
+
+def test_splits_in_different_folders_have_their_images_in_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Namesakes of other folders would else be taken for them."""
+    for folder in ("a", "b"):
+        for at in range(3):
+            image(tmp_path / folder / f"{at}.jpg")
+        rows = [f"{folder}/{at}.jpg,{at},20,30,40,50,60" for at in range(3)]
+        (tmp_path / f"{folder}.csv").write_text("\n".join(["file,a_x,a_y,b_x,b_y,c_x,c_y", *rows]))
+    settings: dict[str, Any] = dict(data_dir=tmp_path, input_size=(32, 32))
+    data = AnnotationsDataModule(**settings, train="a.csv", val="b.csv")
+    train, val = convert(data, "coco", str(tmp_path / "out"))
+    (images,) = re.findall(r"dataset.images=(.*)", capsys.readouterr().out)
+    again = AnnotationsDataModule(**settings, train=str(train), val=str(val), images=images)
+    again.read()
+    for split in ("train", "val"):
+        assert [r.image for r in again.splits[split]] == [r.image for r in data.splits[split]]

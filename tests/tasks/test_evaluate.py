@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from facekp.core.errors import ConfigError, DataError
+from facekp.core.landmarks import LandmarkScheme
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.ibug import IBUGDataModule
 from facekp.inference.predictor import Predictor
 from facekp.tasks.convert import convert
-from facekp.tasks.evaluate import _boxes, evaluate
+from facekp.tasks.evaluate import _boxes, _other_data, evaluate
 from facekp.training.fit import describe
+from tests.conftest import composed
+from tests.data.formats.helpers import image
 from tests.helpers import Run, ibug, imm
 
 
@@ -178,3 +182,34 @@ def test_points_in_another_order_are_put_into_the_networks(
         metrics = run_evaluate(checkpoints["ibug"], ibug_data, tmp_path, dataset=data, split="all")
         found.append(metrics["mae_px"][0])
     assert found == pytest.approx([found[0]] * 3)
+
+
+def test_annotations_split_otherwise_than_in_training_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    rows = [f"p{at}_0.jpg,1,2,3,4,{at},6" for at in range(8)]
+    for name in ("faces.csv", "others.csv"):
+        (tmp_path / name).write_text("\n".join(["file,a_x,a_y,b_x,b_y,c_x,c_y", *rows]))
+    for at in range(8):
+        image(tmp_path / f"p{at}_0.jpg")
+    config = composed(
+        "dataset=annotations", "dataset.train=data/faces.csv", "dataset.group='(.+)_'"
+    )
+    trained = OmegaConf.to_container(config.dataset)
+
+    def note(**settings: Any) -> str:
+        data = AnnotationsDataModule(
+            data_dir=tmp_path, input_size=(32, 32), **{"train": "faces.csv"} | settings
+        )
+        scheme = LandmarkScheme("custom3", ("a", "b", "c"))
+        known = SimpleNamespace(
+            scheme=scheme, description=SimpleNamespace(config={"dataset": trained})
+        )
+        _other_data(data, known)  # type: ignore[arg-type]
+        printed = capsys.readouterr().out
+        return printed[printed.find("NOTE") :] if "NOTE" in printed else ""
+
+    assert note(group="(.+)_") == ""
+    assert "dataset.group=(.+)_" in note()
+    assert "dataset.test_fraction=0.0" in note(group="(.+)_", test_fraction=0.3)
+    assert note(train="others.csv", val_fraction=0.5) == ""

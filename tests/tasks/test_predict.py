@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from facekp.core.errors import ConfigError, FacekpError
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.ibug import IBUGDataModule, read_ibug
 from facekp.data.synthetic import draw_ibug_face
+from facekp.inference.backends import load_backend
 from facekp.inference.detectors import CenterFaceDetector, WholeImage
 from facekp.inference.predictor import Predictor
 from facekp.tasks.predict import Options, predict
@@ -286,8 +288,11 @@ def test_a_video_without_faces_says_which_frames(
         for _ in range(8):
             video.write(np.full((64, 64, 3), 90, np.uint8))
     predictor, source = Predictor.load(), str(tmp_path / "in.mp4")
-    predict(predictor, source, None, str(tmp_path / "out"), None, Options(every=2))
-    assert "no face in 4 of 4 frames (1, 3, 5, 7)" in capsys.readouterr().out
+    predict(predictor, source, None, str(tmp_path / "out"), "coco", Options(every=2))
+    printed = capsys.readouterr().out
+    assert "no face in 4 of 4 frames (1, 3, 5, 7)" in printed
+    assert "format=coco: only faces of photos are written as annotations" in printed
+    assert not (tmp_path / "out/annotations.json").exists()
     with pytest.raises(FacekpError, match="no frame between start and end"):
         predict(predictor, source, None, str(tmp_path / "out"), None, Options(start=9))
 
@@ -365,3 +370,23 @@ def test_sound_of_every_kind_is_kept(
         assert track.codec_context.name == kept
         samples = sum(frame.samples for frame in drawn.decode(audio=0))
     assert samples / track.codec_context.sample_rate == pytest.approx(1.0, abs=0.1)
+
+
+def test_boxes_of_a_file_are_those_of_annotations_if_the_training_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A network's training file, given as boxes=, frames its faces as in training."""
+    picture, _, box = draw_ibug_face(1, 0)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    edges = ",".join(map(str, box + [-40, -40, 40, 40]))
+    (tmp_path / "b.csv").write_text(f"file,left,top,right,bottom\na.png,{edges}\n")
+    backend, description = load_backend("ibug68")
+    sources = {"annotation": "annotation", "dlib": "dlib", "image": "dlib"}
+    for trained_with, source in sources.items():
+        predictor = Predictor(backend, replace(description, box_source=trained_with))
+        out = tmp_path / trained_with
+        out.mkdir()
+        predict(predictor, str(tmp_path / "a.png"), str(tmp_path / "b.csv"), str(out))
+        assert pd.read_csv(out / "predictions.csv")["box_source"].tolist() == [source]
+        said = "boxes are taken as dlib's" in capsys.readouterr().out
+        assert said == (trained_with == "image")

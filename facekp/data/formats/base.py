@@ -77,6 +77,7 @@ class AnnotationFile:
         flip_pairs: if the file says them.
         scheme: the whole landmark scheme, if the format is bound to one.
         notes: what the user should know, e.g. that columns are not used.
+        counted: it has neither names nor numbers of points, only their order.
     """
 
     names: Sequence[str]
@@ -85,6 +86,7 @@ class AnnotationFile:
     flip_pairs: tuple[tuple[int, int], ...] | None = None
     scheme: LandmarkScheme | None = None
     notes: list[str] = field(default_factory=list)
+    counted: bool = False
 
     @property
     def named(self) -> bool:
@@ -102,12 +104,14 @@ class ReadOptions:
         cache_dir: for images that a file holds itself.
         problems: broken entries are skipped and their errors appended here; None: the first one is
             raised.
+        boxes_alone: faces without points will do, as a detector writes them.
     """
 
     category: str | None = None
     group: str | None = None
     cache_dir: Path | None = None
     problems: list[DataError] | None = None
+    boxes_alone: bool = False
 
 
 class AnnotationFormat(ABC):
@@ -346,8 +350,11 @@ def encoding_of(path: Path) -> str:
 
 
 def delimiter_of(line: str) -> str:
-    """Comma, semicolon or tab: what a line of a CSV file has most of."""
-    return max(",;\t", key=line.count)
+    """Comma, semicolon or tab: what a line of a CSV file has most of.
+
+    As many semicolons as commas separate decimal commas.
+    """
+    return max("\t;,", key=line.count)
 
 
 def read_head(path: Path) -> str:

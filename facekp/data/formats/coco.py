@@ -185,8 +185,16 @@ class _Reader:
             if isinstance(entry.get("keypoints"), list) and entry["keypoints"]
             if isinstance(entry.get("id"), int)
         }
+        boxes_alone = self.options.boxes_alone and not with_points
+        if boxes_alone:
+            every = (e for e in self.lists["categories"] if isinstance(e.get("id"), int))
+            with_points = {entry["id"]: entry | {"keypoints": []} for entry in every}
         names = {key: str(entry.get("name")) for key, entry in with_points.items()}
-        used = {str(a.get("category_id")) for a in self.lists["annotations"] if a.get("keypoints")}
+        used = {
+            str(a.get("category_id"))
+            for a in self.lists["annotations"]
+            if a.get("keypoints") or boxes_alone
+        }
         unknown = sorted(used - set(map(str, names)))
         if unknown and with_points:
             skip_or_raise(

@@ -20,7 +20,7 @@ SPLIT_HEADINGS = ("split", "partition", "phase")
 SIZE_HEADINGS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
 
 _BOX_PREFIX = re.compile(r"(?:(?:face|bounding)?[_ ]?(?:bbox|box|rect)|face)[_. ]")
-_CORNERS = (
+CORNER_HEADINGS = (
     ("left", "top", "right", "bottom"),
     ("xmin", "ymin", "xmax", "ymax"),
     ("x_min", "y_min", "x_max", "y_max"),
@@ -30,7 +30,7 @@ _SIDES = (("left", "top", "width", "height"),)
 _BARE_CORNERS = (("x1", "y1", "x2", "y2"),)
 _BARE_SIDES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
 # With a prefix such as `box_` they are clear, too.
-_PREFIXED_CORNERS = (*_CORNERS, *_BARE_CORNERS, ("x0", "y0", "x1", "y1"))
+_PREFIXED_CORNERS = (*CORNER_HEADINGS, *_BARE_CORNERS, ("x0", "y0", "x1", "y1"))
 _PREFIXED_SIDES = (*_SIDES, *_BARE_SIDES)
 _AXIS_LAST = re.compile(r"(.+?)(?:[\s_.:-]+([xyvXYV])|(?<=[a-z0-9])([XYV])|(?<=[0-9])([xyv]))")
 _AXIS_FIRST = re.compile(r"([xyvXYV])(?:[\s_.:-]+(.+)|([0-9].*)|(?<=[xyv])([A-Z].*))")
@@ -45,7 +45,9 @@ class Columns:
         image: of the image's name.
         names: of the points; numbers if the headings have none.
         points: of x and y of each point in turn.
-        visibility: of the points' visibility, or empty.
+        counted: whether the points have neither names nor numbers, only their order.
+        visibility: of the visibility of points, or empty.
+        visible_points: indices in `names` of the points of `visibility`.
         box: of the box, or empty.
         box_has_sides: whether it is left, top, width, height; else two corners.
         size: of the image's width and height, or empty.
@@ -66,7 +68,9 @@ class Columns:
         self.headings = [cell.strip() for cell in first]
         self.names: list[str] = []
         self.points: list[int] = []
+        self.counted = False
         self.visibility: list[int] = []
+        self.visible_points: list[int] = []
         self.box: list[int] = []
         self.box_has_sides = False
         self.size: list[int] = []
@@ -162,7 +166,7 @@ class Columns:
         }
         for places, corners, sides, bare in (
             (prefixed, _PREFIXED_CORNERS, _PREFIXED_SIDES, False),
-            (self._places, _CORNERS, _SIDES, False),
+            (self._places, CORNER_HEADINGS, _SIDES, False),
             (self._places, _BARE_CORNERS, _BARE_SIDES, True),
         ):
             for names in (*corners, *sides):
@@ -182,8 +186,8 @@ class Columns:
         points = {name: axes for name, axes in self._point_headings().items() if "x" in axes}
         self.names = names = sorted_names(points)
         self.points = [points[name][axis] for name in names for axis in "xy"]
-        if all("v" in points[name] for name in names):
-            self.visibility = [points[name]["v"] for name in names]
+        self.visible_points = [at for at, name in enumerate(names) if "v" in points[name]]
+        self.visibility = [points[names[at]]["v"] for at in self.visible_points]
 
     def _point_headings(self) -> dict[str, dict[str, int]]:
         """Columns of each point by axis: x, y and perhaps v."""
@@ -210,7 +214,7 @@ class Columns:
             problem = f"{len(run)} numbers, not x, y pairs" if run else "no columns of points"
             remedy = "name them NAME_x, NAME_y, or give a run of columns x0, y0, x1, y1, ..."
             raise self._error(problem, remedy)
-        self.points = run
+        self.points, self.counted = run, True
         self.names = [str(at) for at in range(len(run) // 2)]
 
     def _error(self, problem: str, remedy: str) -> DataError:

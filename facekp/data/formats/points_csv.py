@@ -222,7 +222,11 @@ class _Reader:
         points = points.reshape(-1, len(names), 2)
         places = [(self.path, line) for line in self.lines]
         good = sound_rows(points, names, places, self.options.problems)
-        occluded = apply_visibility(points, visibility) if columns.visibility else None
+        occluded = None
+        if columns.visibility:
+            every = np.full(points.shape[:2], np.nan)
+            every[:, columns.visible_points] = visibility
+            occluded = apply_visibility(points, every)
         if columns.box_has_sides and columns.box:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         good &= self._sound_boxes(boxes) if columns.box else True
@@ -245,7 +249,7 @@ class _Reader:
         notes = []
         if unused:
             notes.append(f"columns not used: {', '.join(unused[:8])}{', ...' * (len(unused) > 8)}")
-        return AnnotationFile(names, faces, notes=notes)
+        return AnnotationFile(names, faces, notes=notes, counted=columns.counted)
 
     def _sound_boxes(self, boxes: np.ndarray) -> np.ndarray:
         """(N,) bool: rows whose box is whole, or not there at all."""

@@ -1,9 +1,10 @@
 """CSV files of faces in photos: boxes, and perhaps points; `predictions.csv` is one.
 
-Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo),
-perhaps `box_source` (`box_kind` in older files), `angle` (see `corrected_csv`), `frame` (0 for a
-photo), and for points `NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names. The cells
-of a missing point are empty; a photo without faces has one row with neither box nor points.
+Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo; also
+the other headings of `csv_columns`), perhaps `box_source` (`box_kind` in older files), `angle` (see
+`corrected_csv`), `frame` (0 for a photo), and for points `NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`,
+... if they have no names. The cells of a missing point are empty; a photo without faces has one row
+with neither box nor points. Columns are separated by commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError
 from facekp.core.geometry import check_boxes
+from facekp.data.formats.base import delimiter_of
+from facekp.data.formats.csv_columns import CORNER_HEADINGS, IMAGE_HEADINGS
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,10 @@ def read_predictions_csv(
     remedy += "format=csv adds boxes to annotations"
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            header = reader.fieldnames or ()
+            delimiter = delimiter_of(stream.readline())
+            stream.seek(0)
+            reader = csv.DictReader(stream, skipinitialspace=True, delimiter=delimiter)
+            reader.fieldnames = header = _canonical(reader.fieldnames or ())
             numbered = point_columns(map(str, range(len(names) // 2)))
             if names and names[0] not in header and numbered[0] in header:
                 names = numbered  # of older files
@@ -88,6 +93,20 @@ def read_predictions_csv(
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(path, f"not a CSV file ({error})", remedy) from error
+
+
+def _canonical(header: Sequence[str]) -> list[str]:
+    """Headings, with the image's and the box's called `file`, `left`, `top`, `right`, `bottom`."""
+    header = [heading.strip() for heading in header]
+    plain = [heading.lower() for heading in header]
+    if "file" not in header:
+        image = next((name for name in IMAGE_HEADINGS if name in plain), None)
+        header = ["file" if name == image else old for name, old in zip(plain, header, strict=True)]
+    if not set(BOX_COLUMNS) <= set(header):
+        corners = next((names for names in CORNER_HEADINGS if set(names) <= set(plain)), ())
+        edges = dict(zip(corners, BOX_COLUMNS, strict=False))
+        header = [edges.get(name, old) for name, old in zip(plain, header, strict=True)]
+    return header
 
 
 def _face(row: dict[str, str | None], names: list[str]) -> CsvFace:

@@ -100,7 +100,7 @@ class PtsFolder(WritableFormat):
                 continue
             count = len(points)
             faces.append(FaceEntry(_image_beside(file), points, file))
-        return AnnotationFile([str(at) for at in range(count or 0)], faces)
+        return AnnotationFile([str(at) for at in range(count or 0)], faces, counted=True)
 
     def write(self, path: Path, faces: Sequence[WrittenFace], scheme: LandmarkScheme) -> None:
         """Write a file per face, and a copy of its image beside it.

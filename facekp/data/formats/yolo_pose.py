@@ -130,7 +130,8 @@ class _Reader:
             box = sound_box(denormalize_points(corners, size).ravel().tolist())
             hidden = None if occluded is None else occluded[row]
             faces.append(FaceEntry(image, points[row], file, box, line, size, hidden, split))
-        return AnnotationFile(self.names, faces, flip_pairs=self.flip_pairs)
+        counted = self.content.get("kpt_names") is None
+        return AnnotationFile(self.names, faces, flip_pairs=self.flip_pairs, counted=counted)
 
     def _images(self, split: str) -> Iterator[Path]:
         """The images of a split that have labels."""

@@ -221,3 +221,19 @@ def test_names_with_numbers_are_kept(tmp_path: Path) -> None:
     assert content.names == ["p1", "p3"]
     assert points_of(content).tolist() == [[[3, 4], [1, 2]]]
     assert content.notes == ["columns not used: x_ray"]
+
+
+def test_visibility_of_some_points(tmp_path: Path) -> None:
+    text = "file,eye_x,eye_y,nose_x,nose_y,nose_v\nb.jpg,5,6,0,0,0\nb.jpg,5,6,7,8,1"
+    content = read(write(tmp_path, text))
+    np.testing.assert_array_equal(points_of(content)[:, 0], [[5, 6], [5, 6]])
+    np.testing.assert_array_equal(points_of(content)[:, 1], [[np.nan, np.nan], [7, 8]])
+    assert [face.occluded.tolist() for face in content.faces] == [[False, False], [False, True]]
+    assert not content.notes
+
+
+def test_as_many_decimal_commas_as_semicolons(tmp_path: Path) -> None:
+    content = read(write(tmp_path, "a.jpg;300,5;250,5;340,5;251,5\nb.jpg;1;2;3;4,25\n"))
+    np.testing.assert_array_equal(
+        points_of(content), [[[300.5, 250.5], [340.5, 251.5]], [[1, 2], [3, 4.25]]]
+    )
