@@ -76,10 +76,10 @@ class RecordBuilder:
         # Points that are in the scheme's order are not copied.
         columns = None if order.tolist() == list(range(self.scheme.count)) else order
         if not source.content.named and len(order) < self.scheme.count:
-            first, *_, last = source.content.names
+            names = source.content.names
             notes.append(
                 f"{source.path.name} has {len(order)} of the {self.scheme.count} points of "
-                f"{self.scheme.name}, by their numbers ({first} to {last})"
+                f"{self.scheme.name}, by their numbers ({names[0]} to {names[-1]})"
             )
         entries = source.content.faces
         outlines = [entry.keypoints for entry in entries]
