@@ -7,6 +7,7 @@ and on torch tensors.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -228,7 +229,7 @@ def format_metric(name: str, value: float) -> str:
     """
     base = name.rpartition("/")[2]
     if base in COUNTS:
-        return str(int(value))
+        return "" if math.isnan(value) else str(int(value))
     known = [metric for metric in METRICS if base.startswith(metric.key)]
     # The longest, as a key may be the beginning of another.
     best = max(known, key=lambda metric: len(metric.key), default=MeanSquaredError)
@@ -413,7 +414,6 @@ def face_errors(
     found: np.ndarray,
     points: Sequence[int],
     scheme: LandmarkScheme,
-    threshold: float = THRESHOLD,
 ) -> pd.DataFrame:
     """One row per face: `image`, `subset`, metrics such as `mae_px`, and the NME of each region.
 
@@ -423,7 +423,7 @@ def face_errors(
     point-to-curve error of T. Cootes and C. Taylor, "Statistical models of appearance for computer
     vision", 2004).
 
-    Its arguments are those of `normalized_offsets`, and the metrics' threshold.
+    Its arguments are those of `normalized_offsets`.
     """
     truth, normalizers = _truth(faces), _normalizers(faces, scheme)
     pixels = found - truth[:, points]
@@ -433,7 +433,7 @@ def face_errors(
         "image": [face.name for face in faces],
         "subset": [face.subset for face in faces],
     }
-    for metric in _face_metrics(threshold, scheme.normalizer.name):
+    for metric in _face_metrics(scheme.normalizer.name):
         columns[metric.name] = metric.values(errors)
     if any(face.occluded is not None for face in faces):
         hidden = _occluded(faces)[:, points]
@@ -460,7 +460,7 @@ def summarize(errors: pd.DataFrame, threshold: float) -> pd.DataFrame:
         threshold: of AUC and failure rate.
     """
     normalizer = nme_column(errors).removeprefix("nme_")
-    names = [metric.name for metric in _face_metrics(threshold, normalizer)]
+    names = [metric.name for metric in _face_metrics(normalizer)]
     error = errors[f"nme_{normalizer}"]
     row: dict[str, Any] = {"images": len(errors), **errors[names].mean()}
     if error.isna().any():
@@ -478,7 +478,7 @@ def nme_column(errors: pd.DataFrame) -> str:
     return next(name for name in errors.columns if name.startswith("nme_"))
 
 
-def _face_metrics(threshold: float, normalizer: str) -> list[FaceMetric]:
-    """The metrics that tables of faces have as columns."""
-    metrics = [metric(threshold, normalizer) for metric in METRICS]
+def _face_metrics(normalizer: str) -> list[FaceMetric]:
+    """The metrics that tables of faces have as columns; none of them depends on the threshold."""
+    metrics = [metric(THRESHOLD, normalizer) for metric in METRICS]
     return [metric for metric in metrics if not (metric.of_input or metric.of_nme)]

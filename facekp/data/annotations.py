@@ -256,6 +256,9 @@ class AnnotationsDataModule(FaceDataModule):
             records, drawn["test"] = split_by_group(records, self.test_fraction, self.split_seed)
             fraction /= 1 - self.test_fraction
         if not splits.get("val"):
+            if self.files["val"]:
+                problem = "none of its faces has points, so they cannot validate"
+                raise DataError(self._located(self.files["val"][0]), problem, "give another one")
             records, drawn["val"] = draw_validation(records, fraction, self.fold, self.split_seed)
         return drawn | ({"train": records} if "train" in splits or "val" in drawn else {})
 

@@ -48,6 +48,8 @@ def training_data(description: NetworkDescription, data_dir: str | None) -> Face
         for name, value in (("cache_dir", None), ("download", False))
         if name in settings
     }
+    if settings.get("landmarks"):  # its file may not be here
+        changes["landmarks"] = description.scheme
     if data_dir is not None:  # ignored by drawn faces, which know their own folder
         changes["data_dir"] = data_dir
     return build_datamodule(settings, **changes)

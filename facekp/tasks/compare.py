@@ -82,7 +82,7 @@ def compare(runs: str | Sequence[str] | None, data_dir: str | None, output: str)
         shown = with_progress(faces, len(faces), f"{label} faces")
         points = np.stack(run.predictor.predict_boxes((r.load(3), r.bbox) for r in shown))
         predictor = run.predictor
-        errors = face_errors(faces, points, predictor.points, predictor.scheme, threshold)
+        errors = face_errors(faces, points, predictor.points, predictor.scheme)
         compared.append(ComparedRun(label, run.folder, run.history, run.results, points, errors))
     figures = pd.concat(
         [summarize(run.errors, threshold).assign(run=run.label) for run in compared],
@@ -203,6 +203,12 @@ def _check_points(runs: Mapping[str, _Run]) -> None:
         raise ConfigError(
             f"runs: they predict other points ({counts}); give runs of the same, or jobs of a sweep"
         )
+    schemes = [run.predictor.scheme for run in runs.values()]
+    if any((s.normalizer, s.parts) != (schemes[0].normalizer, schemes[0].parts) for s in schemes):
+        raise ConfigError(
+            "runs: their landmark schemes have other normalisers or parts, so their figures are of "
+            "different things; give runs of the same dataset.landmarks="
+        )
 
 
 def _common_faces(runs: Sequence[_Run], data_dir: str | None) -> dict[Path, list[FaceRecord]]:
@@ -211,17 +217,17 @@ def _common_faces(runs: Sequence[_Run], data_dir: str | None) -> dict[Path, list
     Two runs may crop the same face by different boxes; its labels are the same.
     """
     known: dict[str, FaceDataModule] = {}
-    by_run: dict[Path, dict[str, FaceRecord]] = {}
+    by_run: dict[Path, dict[tuple[str, int], FaceRecord]] = {}
     for run in runs:
         description = run.predictor.description
         key = json.dumps(description.config.get("dataset"), sort_keys=True, default=str)
         if key not in known:
             known[key] = load_training_data(description, data_dir)
         records = known[key].splits["val"]
-        by_run[run.folder] = {r.name: r for r in records if r.keypoints is not None}
+        by_run[run.folder] = _named(records)
     first = by_run[runs[0].folder]
 
-    def is_common(name: str) -> bool:
+    def is_common(name: tuple[str, int]) -> bool:
         found = [of_run.get(name) for of_run in by_run.values()]
         truth = [annotated_points(record) for record in found if record is not None]
         return len(truth) == len(found) and all(
@@ -237,6 +243,17 @@ def _common_faces(runs: Sequence[_Run], data_dir: str | None) -> dict[Path, list
     if len(common) < max(map(len, by_run.values())):
         print(f"compared on the {len(common)} validation faces that all runs have")
     return {folder: [of_run[name] for name in common] for folder, of_run in by_run.items()}
+
+
+def _named(records: Sequence[FaceRecord]) -> dict[tuple[str, int], FaceRecord]:
+    """Annotated faces by name; those of one name, as in one photo, by number from left to right."""
+    same: dict[str, list[FaceRecord]] = {}
+    for record in records:
+        if record.keypoints is not None:
+            same.setdefault(record.name, []).append(record)
+    for faces in same.values():
+        faces.sort(key=lambda face: np.nanmean(annotated_points(face), axis=0).tolist())
+    return {(name, at): face for name, faces in same.items() for at, face in enumerate(faces)}
 
 
 def paired_differences(errors: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

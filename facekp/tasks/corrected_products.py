@@ -78,7 +78,7 @@ class Products:
             Face(face.bbox, face.keypoints, face.score, self._session.box_source)
             for face in photo.faces or ()
         ]
-        path = self._folder / f"{number + 1:04d}_{photo.file.stem}_points.jpg"
+        path = self._folder / f"{number + 1:04d}_{photo.file.stem[:50]}_points.jpg"
         image = read_image(photo.file, upright=True)
         save_image(path, draw_faces(image, drawn, self._session.scheme), 95)
         return path
@@ -154,7 +154,7 @@ def train_command(session: AnnotationSession, folder: Path) -> str:
     landmarks = scheme.name
     if bundled_schemes().get(landmarks) != scheme:
         file = folder / "landmarks.yaml"
-        if not file.exists():
+        if not file.exists() or file.read_text(encoding="utf-8") != scheme.to_yaml():
             atomic_write_text(file, scheme.to_yaml())
         landmarks = str(file)
     root = session.root

@@ -77,7 +77,7 @@ def evaluate(
     records = _annotated(datamodule, split)
     boxes = _boxes(predictor, datamodule, records)
     errors = {
-        name: face_errors(records, points, predictor.points, predictor.scheme, threshold)
+        name: face_errors(records, points, predictor.points, predictor.scheme)
         for name, points in _predictions(predictor, records, boxes, split).items()
     }
     metrics = _metrics(errors, datamodule, records, split, threshold)

@@ -36,7 +36,7 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if p.is_file())
             named = [p for p in files if p.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)]
-            others = [p.name for p in files if p not in named]
+            others = sorted({p.name for p in files} - {p.name for p in named})
             if others:
                 print(f"{path}: {len(others)} files are no photos or videos by name: {others[:5]}")
         elif path.exists() and not path.is_char_device():

@@ -28,7 +28,7 @@ from facekp.data.formats.corrected_csv import (
     is_corrected_csv,
     read_corrected_csv,
 )
-from facekp.data.formats.predictions_csv import read_predictions_csv
+from facekp.data.formats.predictions_csv import has_box_columns, read_predictions_csv
 from facekp.data.formats.recognition import read_annotation_file
 from facekp.data.records import FaceRecord
 
@@ -89,7 +89,7 @@ class StartingPoints:
         if is_corrected_csv(self.path):
             yield from read_corrected_csv(self.path, self._scheme.point_names)
             return
-        if _has_boxes(self.path):
+        if has_box_columns(self.path):
             for row in read_predictions_csv(self.path, self._scheme.point_names):
                 box = row.bbox
                 if box is not None and self._training_box is not None and row.box_source:
@@ -141,18 +141,6 @@ def _with_box(face: CorrectedFace, file: Path) -> CorrectedFace:
     if face.bbox is not _WHOLE:
         return face
     return replace(face, bbox=image_box(image_size(file, upright=True)))
-
-
-def _has_boxes(path: Path) -> bool:
-    """Whether a file is a CSV of faces with boxes, such as `predictions.csv`."""
-    if path.suffix.lower() != ".csv":
-        return False
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            header = stream.readline().strip().split(",")
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
-    return {"file", "left", "top", "right", "bottom", "box_source"} <= set(header)
 
 
 def transformed(face: CorrectedFace, matrix: np.ndarray) -> CorrectedFace:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pytorch_lightning as L
+import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -168,7 +169,7 @@ def prepare_network(
     """
     model = cast("dict[str, Any]", description.config["model"])
     network = build_network(model, datamodule.num_keypoints, trusted=True)
-    network.init_output_bias(datamodule.mean_shape())
+    network.init_output_bias(torch.tensor(description.mean_shape, dtype=torch.float32))
     if cfg.init_from and not cfg.ckpt_path:
         before = load_matching_weights(network, cfg.init_from)
         warn_of_differences(f"init_from={cfg.init_from}", before, description)

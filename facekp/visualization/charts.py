@@ -19,6 +19,8 @@ from facekp.core.landmarks import LandmarkScheme
 from facekp.metrics import NormalizedMeanError, nme_column, normalizer_title
 from facekp.visualization.overlay import BASELINE, INK, TRAINING, VALIDATION
 
+MAX_SUBSETS = 40
+"""Subsets of a data set that a chart shows."""
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.grid": True,
@@ -176,12 +178,17 @@ def errors_by_subset(errors: pd.DataFrame, label: str) -> Figure:
     """NME of each face by the part of the data set it belongs to, and the medians.
 
     Args:
-        errors: one row per face with `subset` and an NME, see `face_errors`.
+        errors: one row per face with `subset` and an NME, see `face_errors`; of many subsets the
+            `MAX_SUBSETS` with most faces are shown.
         label: what a subset is, for the axis.
     """
     column = nme_column(errors)
     known = errors[errors[column].notna()]
     groups = [(str(name), 100 * values) for name, values in known.groupby("subset")[column]]
+    if len(groups) > MAX_SUBSETS:
+        largest = sorted(groups, key=lambda group: -len(group[1]))[:MAX_SUBSETS]
+        label = f"{label} (the {MAX_SUBSETS} with most faces of {len(groups)})"
+        groups = sorted(largest, key=lambda group: group[0])
     figure = _figure(6, 0.9 + 0.45 * len(groups))
     axes = figure.subplots()
     _strips(axes, groups, vertical=False)

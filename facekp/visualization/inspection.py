@@ -57,7 +57,8 @@ def _outputs(
 
     hooks = [module.register_forward_hook(record) for module in modules]
     try:
-        with torch.no_grad():
+        # A compiled network would not call the hooks.
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             network(images)
     finally:
         for hook in hooks:

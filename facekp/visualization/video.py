@@ -77,7 +77,7 @@ class VideoWriter:
         self._more = (height % 2, width % 2) if not is_gif else (0, 0)
         self._av, self._number = av, 0
         # A relative name with a colon would be a protocol's to FFmpeg.
-        self._scratch = self.path.absolute().with_name(f".{self.path.stem}.part{suffix}")
+        self._scratch = self.path.absolute().with_name(f".{self.path.stem[:60]}.part{suffix}")
         rate = Fraction(written_fps(path, fps)).limit_denominator(1001)
         try:
             self._file: Any = av.open(str(self._scratch), "w")

@@ -520,9 +520,10 @@ def test_points_that_are_only_counted_must_be_as_many_as_the_schemes(tmp_path: P
     module = own_faces(tmp_path, "\n".join([numbered, *rows]), landmarks="ibug68", points=[0, 1])
     assert "has 3 of the 68 points of ibug68, by their numbers (0 to 2)" in module.summary()
     nose = "\n".join(["file,x30,y30", *(f"{at}.jpg,60,30" for at in range(5))])
-    assert "ibug68, by their numbers (30 to 30)" in own_faces(
-        tmp_path, nose, landmarks="ibug68", points=[30]
-    ).summary()
+    assert (
+        "ibug68, by their numbers (30 to 30)"
+        in own_faces(tmp_path, nose, landmarks="ibug68", points=[30]).summary()
+    )
 
 
 def test_the_group_of_images_in_a_folder_may_be_its_subfolder(tmp_path: Path) -> None:

@@ -202,6 +202,11 @@ class _Reader:
                 self.options.problems,
             )
         used_ids = [key for key in names if str(key) in used]
+        if boxes_alone and len(used_ids) > 1:  # of a detector of more than faces
+            used_ids = [key for key in used_ids if names[key].lower() == "face"]
+            if not used_ids:
+                problem = f"boxes of several categories ({', '.join(names.values())}), none is face"
+                raise DataError(self.path, problem, "keep those of one")
         return with_points[choose_category(self.path, names, used_ids, self.options.category)]
 
     def _keypoints(self, annotation: dict, count: int) -> list[float]:

@@ -126,7 +126,8 @@ class _Reader:
             self.decimal_comma = delimiter != ","
             stream.seek(0)
             rows = csv.reader(stream, delimiter=delimiter)
-            first = next((row for row in rows if not _is_comment(delimiter.join(row))), [])
+            lines = (row for row in rows if any(map(str.strip, row)))
+            first = next((row for row in lines if not _is_comment(delimiter.join(row))), [])
             self.columns = Columns(self.path, first, self.options.group)
             if not self.columns.has_header:
                 self._row(first, rows.line_num)

@@ -19,7 +19,7 @@ import numpy as np
 from facekp.core.columns import BOX_COLUMNS, point_columns
 from facekp.core.errors import DataError
 from facekp.core.geometry import check_boxes
-from facekp.data.formats.base import delimiter_of
+from facekp.data.formats.base import delimiter_of, read_head
 from facekp.data.formats.csv_columns import CORNER_HEADINGS, IMAGE_HEADINGS
 
 
@@ -93,6 +93,19 @@ def read_predictions_csv(
         raise DataError(path, f"cannot be read ({error.strerror})", "check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(path, f"not a CSV file ({error})", remedy) from error
+
+
+def has_box_columns(path: Path) -> bool:
+    """Whether a file is a CSV of faces with boxes and their source, such as `predictions.csv`.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return False
+    line = read_head(path).partition("\n")[0].strip()
+    header = _canonical(line.split(delimiter_of(line)))
+    return {"file", *BOX_COLUMNS, "box_source"} <= set(header)
 
 
 def _canonical(header: Sequence[str]) -> list[str]:

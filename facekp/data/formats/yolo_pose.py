@@ -112,7 +112,8 @@ class _Reader:
         classes = [int(values[0]) for values in rows]
         chosen = choose_category(self.path, self.classes, classes, self.options.category)
         keep = [at for at, number in enumerate(classes) if number == chosen]
-        table = np.array([rows[at][5:] for at in keep]).reshape(len(keep), len(self.names), -1)
+        table = np.array([rows[at][5:] for at in keep])
+        table = table.reshape(len(keep), len(self.names), self.values)
         sizes = np.array([entries[at][4] for at in keep]).reshape(-1, 2)
         points = table[..., :2] * sizes[:, None, ::-1] - 0.5
         occluded = None

@@ -105,7 +105,7 @@ class SplitPredictions:
 
     def _errors_of(self, found: np.ndarray) -> pd.DataFrame:
         data = self.dataset
-        return face_errors(data.records, found, data.points, data.scheme, self.threshold)
+        return face_errors(data.records, found, data.points, data.scheme)
 
     def _to_photos(self, points: np.ndarray) -> np.ndarray:
         """Normalised points (N, K, 2) of the first N faces to pixels of their photos."""

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import yaml
@@ -55,7 +56,7 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         settings.append({key: value for key, _, value in parts})
         row = {
             "job": os.path.relpath(job, folder),
-            "data": _data_name(config["dataset"], data),
+            "data": _data_name(config, data),
             "experiment": config["name"],
             "monitor": config["monitor"],
             "status": "unfinished",
@@ -75,7 +76,7 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         rows.append(row)
     swept = pd.DataFrame(settings)
     differing = [name for name in swept if len(set(swept[name].fillna(""))) > 1]
-    swept = swept[[name for name in differing if name != "experiment"]]
+    swept = swept[[name for name in differing if name not in ("experiment", "monitor")]]
     columns = ["best", "best_epoch", "epochs", "seconds", "status", "error"]
     first = ["job", "data", "experiment"]
     jobs = pd.DataFrame(rows, columns=[*first, "monitor", *columns])
@@ -89,10 +90,12 @@ def read_jobs(folder: Path) -> pd.DataFrame:
     return both.drop(columns="_number").reset_index(drop=True)
 
 
-def _data_name(dataset: dict[str, Any], known: dict[str, str]) -> str:
+def _data_name(config: dict[str, Any], known: dict[str, str]) -> str:
     """Name of the data of a job, the same for jobs whose metrics can be compared."""
     ignored = (*SAME_METRICS, "fold")
-    dataset = {"split_seed": 0} | dataset  # which older jobs lack
+    older = {"split_seed": 0, "file_splits": True}  # which older jobs lack
+    # `dataset.data_dir` only refers to that of all.
+    dataset = older | config["dataset"] | {"data_dir": config.get("data_dir")}
     dataset["label_shift"] = float(dataset.get("label_shift", 0))
     key = json.dumps({k: v for k, v in dataset.items() if k not in ignored}, sort_keys=True)
     if key not in known:
@@ -219,7 +222,7 @@ def _jobs_section(folder: Path, jobs: pd.DataFrame) -> Section:
         shown = shown.drop(columns="data")
     reports = {job for job in jobs["job"] if (folder / job / REPORT).is_file()}
     formats = {
-        "job": lambda job: link(f"{job}/{REPORT}", job) if job in reports else job,
+        "job": lambda job: link(quote(f"{job}/{REPORT}"), job) if job in reports else job,
         "best": "{:.4g}".format,
         "seconds": "{:.0f}".format,
         "best_epoch": "{:.0f}".format,
