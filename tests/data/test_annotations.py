@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from facekp.core.errors import ConfigError, DataError
-from facekp.core.landmarks import bundled_schemes
+from facekp.core.landmarks import LandmarkScheme, bundled_schemes
 from facekp.data.annotations import AnnotationsDataModule
 from facekp.data.augmentation import Augmentation
+from facekp.data.factory import training_data
 from facekp.data.formats.pts import write_pts
+from facekp.training.fit import describe
 from tests.data.formats.helpers import image
 
 HEAD = "file,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y"
@@ -535,3 +537,22 @@ def test_the_group_of_images_in_a_folder_may_be_its_subfolder(tmp_path: Path) ->
     )
     module.read()
     assert {record.group for record in records(module)} == {"p0", "p1", "p2", "p3"}
+
+
+def test_validation_files_without_points_are_not_replaced_by_a_draw(tmp_path: Path) -> None:
+    own_faces(tmp_path)
+    (tmp_path / "val.csv").write_text(f"{HEAD}\np0_0.jpg,,,,,,")
+    with pytest.raises(DataError, match=r"val.csv: none of its faces has points"):
+        own_faces(tmp_path, val=str(tmp_path / "val.csv"))
+
+
+def test_a_checkpoints_scheme_is_used_where_its_file_is_gone(tmp_path: Path) -> None:
+    dataset = {
+        "_target_": "facekp.data.annotations.AnnotationsDataModule", "input_size": [32, 32],
+        "train": "faces.csv", "landmarks": "/elsewhere/mine.yaml",
+    }  # fmt: skip
+    scheme = LandmarkScheme("mine", ("left_eye", "right_eye", "nose"), flip_pairs=((0, 1),))
+    known = describe(own_faces(tmp_path, landmarks=scheme), {"model": {}, "dataset": dataset})
+    module = training_data(known, str(tmp_path))
+    module.setup()
+    assert module.scheme == scheme

@@ -63,6 +63,12 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
             '{"images": [{"id": 7, "file_name": "x.jpg"}], "categories": [{"id": 1, "name": "face"}],'
             '"annotations": [{"image_id": 7, "category_id": 1, "bbox": [1.5, 2.5, 2, 2]}]}',
         ),
+        (
+            "b.json",
+            '{"images": [{"id": 7, "file_name": "x.jpg"}], "categories": [{"id": 1, "name": "dog"},'
+            '{"id": 2, "name": "Face"}], "annotations": [{"image_id": 7, "category_id": 1, "bbox": '
+            '[0, 0, 1, 1]}, {"image_id": 7, "category_id": 2, "bbox": [1.5, 2.5, 2, 2]}]}',
+        ),
     ],
 )
 def test_boxes_as_others_write_them(tmp_path: Path, name: str, text: str) -> None:

@@ -113,15 +113,16 @@ def test_a_saved_file_is_continued_in_place_and_keeps_other_photos(
     assert third.open(1).faces == ()  # it is not detected again
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
 def test_predictions_are_where_the_work_starts_and_stay_as_they_are(
-    predictor: Predictor, folder: Path, tmp_path: Path
+    predictor: Predictor, folder: Path, tmp_path: Path, separator: str
 ) -> None:
     predict(predictor, str(folder), None, str(tmp_path / "p"), options=Options("none"))
     start = tmp_path / "p/predictions.csv"
     before = start.read_bytes()
     table = pd.read_csv(start)
     table.loc[0, "x30"] = 77.125
-    table.to_csv(start, index=False)
+    table.to_csv(start, index=False, sep=separator)
     before = start.read_bytes()
     session = session_of(predictor, tmp_path, folder, points=str(start))
     assert session.path == tmp_path / "out/corrected.csv"

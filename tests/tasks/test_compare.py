@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,16 @@ import pandas as pd
 import pytest
 
 from facekp.core.errors import ConfigError
-from facekp.tasks.compare import _differing, _labels, compare, paired_differences
+from facekp.core.landmarks import IBUG68, LandmarkScheme, Normalizer
+from facekp.data.records import FaceRecord
+from facekp.tasks.compare import (
+    _check_points,
+    _differing,
+    _labels,
+    _named,
+    compare,
+    paired_differences,
+)
 from tests.helpers import Page, Run
 
 
@@ -123,3 +133,25 @@ def test_differences_are_paired_and_leave_missing_values_out() -> None:
     (row,) = table.to_dict("records")
     assert (row["run"], row["difference"], row["faces"]) == ("b", 1.0, 3)
     assert row["standard_error"] == pytest.approx(1 / 3**0.5)
+
+
+def test_each_of_several_faces_of_a_photo_counts() -> None:
+    def face(left: float, name: str = "a.jpg") -> FaceRecord:
+        points = np.array([[left, 1.0], [left + 2, 3]])
+        return FaceRecord(Path(name), points.ravel(), points, name, name, "", (Path("x"), None))
+
+    first, second, other = face(5), face(50), face(5, "b.jpg")
+    expected = {("a.jpg", 0): first, ("a.jpg", 1): second, ("b.jpg", 0): other}
+    for records in ([first, second, other], [other, second, first]):
+        assert _named(records) == expected
+
+
+def test_schemes_that_measure_other_things_are_not_compared() -> None:
+    def run_of(scheme: LandmarkScheme) -> Any:
+        return SimpleNamespace(predictor=SimpleNamespace(scheme=scheme, points=range(68)))
+
+    other = replace(IBUG68, normalizer=Normalizer("interpupil", (36,), (45,)))
+    _check_points({"a": run_of(IBUG68), "b": run_of(IBUG68)})
+    for changed in (other, replace(IBUG68, parts={})):
+        with pytest.raises(ConfigError, match="other normalisers or parts"):
+            _check_points({"a": run_of(IBUG68), "b": run_of(changed)})

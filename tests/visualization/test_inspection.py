@@ -47,3 +47,12 @@ def test_feature_maps_show_convolutions_in_order() -> None:
     sheets = feature_maps(network, torch.rand(1, 1, 12, 16))
     assert list(sheets) == ["0", "2"]
     assert sheets["0"].shape[0] > 2 * sheets["2"].shape[0] - 10
+
+
+def test_a_compiled_network_that_was_used_shows_its_feature_maps() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 2, 3)).eval()
+    network.compile(backend="eager")
+    with torch.no_grad():
+        for count in (8, 1):
+            network(torch.rand(count, 1, 12, 16))
+    assert list(feature_maps(network, torch.rand(1, 1, 12, 16))) == ["0", "1"]

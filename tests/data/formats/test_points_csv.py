@@ -237,3 +237,9 @@ def test_as_many_decimal_commas_as_semicolons(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         points_of(content), [[[300.5, 250.5], [340.5, 251.5]], [[1, 2], [3, 4.25]]]
     )
+
+
+@pytest.mark.parametrize("start", ["\n", "# c\n\n", ",,\n", " \n"])
+def test_blank_lines_before_the_header(tmp_path: Path, start: str) -> None:
+    content = read(write(tmp_path, f"{start}file,nose_x,nose_y\na.jpg,1,2\n"))
+    np.testing.assert_array_equal(points_of(content), [[[1, 2]]])

@@ -72,3 +72,8 @@ BROKEN = [
 def test_broken_files_say_where(tmp_path: Path, row: str, changes: dict, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         read(write(tmp_path, row, **changes))
+
+
+def test_a_class_without_faces(tmp_path: Path) -> None:
+    file = write(tmp_path, names={0: "face", 1: "dog"})
+    assert not read(file, category="dog").faces

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
-from facekp.visualization.reports.sweep import means_of_repeats, write_sweep_report
+from facekp.visualization.reports.sweep import (
+    means_of_repeats,
+    read_jobs,
+    swept_settings,
+    write_sweep_report,
+)
 
 
 def jobs(rows: list[tuple[str, float, str, float, str]]) -> pd.DataFrame:
@@ -53,3 +59,18 @@ def test_there_are_no_means_where_nothing_is_repeated() -> None:
     single = jobs([("IBUG", 0.1, "1/3", 0.03, "done"), ("IBUG", 0.2, "1/3", 0.05, "done")])
     assert means_of_repeats(single).empty
     assert means_of_repeats(single.drop(columns="dataset.fold")).empty
+
+
+def test_jobs_on_other_data_and_with_other_monitors_are_not_ranked_together(tmp_path: Path) -> None:
+    dataset = {"_target_": "facekp.data.imm.IMMDataModule", "data_dir": "${data_dir}"}
+    for at, (place, monitor) in enumerate([("A", "val/mse"), ("B", "val/mse"), ("A", "val/loss")]):
+        folder = tmp_path / f"{at}_part1/.hydra"
+        folder.mkdir(parents=True)
+        config = {"dataset": dataset, "data_dir": place, "name": "part1", "monitor": monitor}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        overrides = [f"data_dir={place}", f"monitor={monitor}"]
+        (folder / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+    jobs = read_jobs(tmp_path)
+    assert jobs["data"].tolist() == ["IMM", "IMM (2)", "IMM"]
+    assert swept_settings(jobs) == ["data_dir"]
+    assert jobs["monitor"].tolist() == ["val/mse", "val/mse", "val/loss"]
