@@ -152,6 +152,6 @@ def test_schemes_that_measure_other_things_are_not_compared() -> None:
 
     other = replace(IBUG68, normalizer=Normalizer("interpupil", (36,), (45,)))
     _check_points({"a": run_of(IBUG68), "b": run_of(IBUG68)})
-    for changed in (other, replace(IBUG68, parts={})):
+    for changed in (other, replace(IBUG68, parts={}, closed=frozenset())):
         with pytest.raises(ConfigError, match="other normalisers or parts"):
             _check_points({"a": run_of(IBUG68), "b": run_of(changed)})
