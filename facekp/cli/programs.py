@@ -101,7 +101,7 @@ def _predict(cfg: DictConfig) -> None:
         # Apart from its arguments: what goes wrong inside a task is not a wrong setting.
         task = build(cfg.task, _partial_=True)
         try:
-            inspect.signature(task).bind()
+            inspect.signature(task.func).bind(*task.args, **task.keywords)
         except TypeError as error:
             raise ConfigError(f"task: {error}") from error
         task()

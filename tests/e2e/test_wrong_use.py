@@ -207,6 +207,7 @@ PREDICT = [
     ("task=compare", "runs= is missing"),
     ("runs=A,B", "a list is runs=[A,B]"),
     ("plugins=3", "plugins=3: give a list of packages, e.g. [my_package]"),
+    ("+task.foo=1", "task: got an unexpected keyword argument 'foo'"),
     ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: no such checkpoint"),
     (
         "ckpt_path=null",
