@@ -27,7 +27,10 @@ from facekp.core.run_folder import STARTED, discard, is_new
 T = TypeVar("T")
 
 _SHOW_ALL = "HYDRA_FULL_ERROR"
-_state = {"composed": False}  # whether a configuration exists: later errors are not Hydra's
+_state = {
+    "composed": False,  # whether a configuration exists: later errors are not Hydra's
+    "full": False,  # whether the user wants tracebacks
+}
 
 RENAMED = {
     "mirror": "flip_test",
@@ -44,8 +47,8 @@ def report_hydra_errors(config_name: str) -> Iterator[None]:
     Args:
         config_name: of the program's primary configuration.
     """
-    _state["composed"] = False
-    if os.environ.get(_SHOW_ALL):
+    _state.update(composed=False, full=bool(os.environ.get(_SHOW_ALL)))
+    if _state["full"]:
         yield
         return
     os.environ[_SHOW_ALL] = "1"  # Hydra then raises its errors and prints nothing
@@ -66,6 +69,8 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except FacekpError as error:
+        if _state["full"]:
+            raise
         raise SystemExit(f"error: {error}") from None
     except OmegaConfBaseException as error:  # e.g. an interpolation of a missing setting
         place = f"{error.full_key}: " if error.full_key else ""
@@ -120,6 +125,8 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
         return _no_such_file(text, *option.groups())
     if setting := re.search(r"Could not override '(.+)'", text):
         return _no_such_setting(setting[1], config_name, arguments)
+    if twice := re.search(r"An item is already at '([^']+)'", text):
+        return f"{twice[1]}: exists already, write it without +"
     if several := re.match(r"Ambiguous value for argument '([\w.]+)=", text):
         name = several[1]
         return (
@@ -154,19 +161,29 @@ def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> s
             "a search has hydra/sweeper=optuna" if search else "--cfg hydra shows those of Hydra"
         )
         return f"{name}: there is no such setting here; {advice}"
-    tasks = _tasks_with(name) if config_name == "predict" else []
-    if tasks:
-        return f"{name}: this task has no such setting; {_have_it(tasks)}"
-    other = "train" if config_name == "predict" else "predict"
-    primary = CONF / f"{'config' if other == 'train' else 'predict'}.yaml"
-    if re.search(rf"^  - {re.escape(name)}:", primary.read_text(encoding="utf-8"), re.MULTILINE):
-        return f"{name}: there is no such setting here; {other}.py has it"
+    group = name.partition(".")[0]
+    of_data = group == "dataset" and config_name == "predict"
+    has_data = name != group and any(argument.startswith("dataset=") for argument in arguments)
+    if not (of_data and has_data):
+        tasks = _tasks_with(group if of_data else name) if config_name == "predict" else []
+        if tasks:
+            return f"{name}: this task has no such setting; {_have_it(tasks)}"
+        other = "config" if config_name == "predict" else "predict"
+        if _has_group(other, group) and not _has_group(config_name, group):
+            program = "train.py" if other == "config" else "predict.py"
+            return f"{name}: there is no such setting here; {program} has it"
     files = _files_with(name)
     if files:
         return f"{name}: there is no such setting here; {_have_it(files)}"
     near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
     advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
     return f"{name}: there is no such setting here; {advice}"
+
+
+def _has_group(config_name: str, group: str) -> bool:
+    """Whether a program's primary configuration chooses a file of a group."""
+    text = (CONF / f"{config_name}.yaml").read_text(encoding="utf-8")
+    return re.search(rf"^  - {re.escape(group)}:", text, re.MULTILINE) is not None
 
 
 def _have_it(choices: Sequence[str]) -> str:

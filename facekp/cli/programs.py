@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import logging
 import os
 import sys
@@ -98,13 +97,7 @@ def _predict(cfg: DictConfig) -> None:
         from facekp.tasks.common import build  # takes seconds
     register_plugins(cfg.plugins)
     try:
-        # Apart from its arguments: what goes wrong inside a task is not a wrong setting.
-        task = build(cfg.task, _partial_=True)
-        try:
-            inspect.signature(task.func).bind(*task.args, **task.keywords)
-        except TypeError as error:
-            raise ConfigError(f"task: {error}") from error
-        task()
+        build(cfg.task)
     except KeyboardInterrupt:
         remove_unused_folder()
         raise

@@ -56,7 +56,8 @@ class AnnotationsDataModule(FaceDataModule):
         fold: `K/N`: fold K of an N-fold cross-validation validates, of all faces that are not for
             the test; None: `val_fraction`.
         split_seed: of the random split, and of the folds.
-        file_splits: whether the splits that files of `train` name count.
+        file_splits: whether training and validation are as the files of `train` say; else they are
+            drawn.
         **settings: see `FaceDataModule`.
 
     Raises:

@@ -52,7 +52,8 @@ class RecordBuilder:
             None: what the entry says, else its image.
         problems: broken entries are skipped and their errors appended here; None: the first one is
             raised.
-        file_splits: whether entries of a file for training may name another split.
+        file_splits: whether entries of a file for training may name their split; else only the
+            test.
     """
 
     scheme: LandmarkScheme
@@ -90,7 +91,8 @@ class RecordBuilder:
             try:
                 image = _find_image(entry, finder)
                 bbox, box = self._box(entry, outline, image, source.upright)
-                named = entry.split if self.file_splits and source.split == "train" else ""
+                counts = self.file_splits or entry.split in ("test", "predict")
+                named = entry.split if counts and source.split == "train" else ""
                 record = self._record(entry, image, bbox, source, columns)
                 found.append((named or source.split, record, box))
             except DataError as error:
@@ -157,19 +159,16 @@ class RecordBuilder:
     def _group(self, entry: FaceEntry, name: str, image: Path, annotations: Path) -> str:
         if self.group_pattern is None:
             return entry.group or str(image)
-        # In a folder of annotations an image has no name but its path there.
-        for text in (name, _path_inside(annotations, image)):
+        texts = [name]
+        folder = annotations if annotations.is_dir() else annotations.parent
+        if isinstance(entry.image, Path) and image.is_relative_to(folder):
+            texts.append(image.relative_to(folder).as_posix())  # no name is written in the file
+        for text in texts:
             if (found := self.group_pattern.search(text)) and found[1] is not None:
                 return found[1]
         pattern = self.group_pattern.pattern
         remedy = "correct it, e.g. dataset.group='(.+)_[0-9]+'"
-        raise entry.error(f"dataset.group={pattern} does not match {text}", remedy)
-
-
-def _path_inside(annotations: Path, image: Path) -> str:
-    """An image's path relative to the folder of its annotations; its name if it is elsewhere."""
-    folder = annotations if annotations.is_dir() else annotations.parent
-    return image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name
+        raise entry.error(f"dataset.group={pattern} does not match {texts[-1]}", remedy)
 
 
 def _find_image(entry: FaceEntry, finder: ImageFinder) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -44,19 +46,20 @@ class ImageFinder:
         if name not in self._known:
             parts = _inner_parts(name)
             path = self._search(name, parts)
+            self._check_place(name, path)
             other = self._names.setdefault(path, parts)
-            if not (_ends_with(other, parts) or _ends_with(parts, other)):
+            if _common_end(other, parts) < min(len(other), len(parts)):
                 raise ValueError(
                     f"the image {name} is not in {self._places()}; {path} is {'/'.join(other)}"
                 )
-            self._check_place(name, path)
             self._known[name] = path
         return self._known[name]
 
     def _check_place(self, name: str, path: Path) -> None:
-        """Refuse to take a file for another one that exists where its name says."""
+        """Refuse to take a file for another one that exists where its name says; a copy will do."""
         exact = Path(name)
-        if exact.is_absolute() and is_file(exact) and not exact.samefile(path):
+        is_copy = _common_end(path.absolute().parts, exact.parts) > 1
+        if exact.is_absolute() and is_file(exact) and not (is_copy or filecmp.cmp(exact, path)):
             raise ValueError(
                 f"the image {name} is not in {self._places()}; {path} is another one of its name"
             )
@@ -69,23 +72,26 @@ class ImageFinder:
             for first in range(len(parts)):
                 candidate = folder.joinpath(*parts[first:])
                 if is_file(candidate):
-                    by_name_alone = 0 < first == len(parts) - 1
-                    return self._guess(name, candidate) if by_name_alone else candidate
+                    return self._guess(name, candidate, parts)
         last = parts[-1].lower() if parts else ""
         found = self._by_name.get(last, [])
         if not found and not PurePosixPath(last).suffix:
             found = self._by_stem.get(last, [])
-        if len(found) > 1 and len(parts) > 1:
-            found = [path for path in found if _ends_with(path.parts, parts)] or found
+        if len(found) > 1:
+            common = [_common_end(path.parts, parts) for path in found]
+            if max(common) > 1 and common.count(max(common)) == 1:
+                found = [found[common.index(max(common))]]
         if len(found) == 1:
-            return found[0] if _ends_with(found[0].parts, parts) else self._guess(name, found[0])
+            return self._guess(name, found[0], parts)
         if found:
             places = ", ".join(str(path) for path in found[:3])
             raise ValueError(f"several images are called {name} ({places})")
         raise ValueError(f"the image {name[:200]} is not in {self._places()}")
 
-    def _guess(self, name: str, path: Path) -> Path:
-        if self.guessed is None:
+    def _guess(self, name: str, path: Path, parts: tuple[str, ...]) -> Path:
+        """A file that was found, noted if only the last of several parts of its name fits."""
+        by_name_alone = len(parts) > 1 and _common_end(path.absolute().parts, parts) < 2
+        if self.guessed is None and by_name_alone:
             self.guessed = name, path
         return path
 
@@ -124,14 +130,16 @@ class ImageFinder:
                     yield Path(folder, name)
 
 
-def _ends_with(path: Sequence[str], end: Sequence[str]) -> bool:
-    """Whether a path ends with others parts, but for case, and a suffix that one of them lacks."""
+def _common_end(path: Sequence[str], other: Sequence[str]) -> int:
+    """Number of last parts that two paths share, but for case, and a suffix that one lacks."""
     *folders, name = (part.casefold() for part in path)
-    *end_folders, end_name = (part.casefold() for part in end)
-    if "" in (PurePosixPath(name).suffix, PurePosixPath(end_name).suffix):
-        name, end_name = PurePosixPath(name).stem, PurePosixPath(end_name).stem
-    count = len(end_folders)
-    return name == end_name and (not count or folders[-count:] == end_folders)
+    *other_folders, other_name = (part.casefold() for part in other)
+    if "" in (PurePosixPath(name).suffix, PurePosixPath(other_name).suffix):
+        name, other_name = PurePosixPath(name).stem, PurePosixPath(other_name).stem
+    if name != other_name:
+        return 0
+    pairs = zip(reversed(folders), reversed(other_folders), strict=False)
+    return 1 + sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _inner_parts(name: str) -> tuple[str, ...]:

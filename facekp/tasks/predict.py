@@ -153,6 +153,8 @@ def _known_boxes(path: str, trained_with: str) -> FaceAnnotations:
     If it does not say of which source they are, they are dlib's, or annotations for a network that
     was trained with boxes of annotations.
     """
+    if not isinstance(path, str):
+        raise ConfigError(f"boxes={path}: give a file with boxes")
     unstated = "annotation" if trained_with == "annotation" else DlibDetector.name
     annotations = read_annotations(path, box_source=unstated)
     if annotations.box_source == DlibDetector.name != trained_with:

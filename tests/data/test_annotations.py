@@ -351,6 +351,9 @@ def test_folds_leave_the_test_faces_alone(tmp_path: Path) -> None:
         own_faces(tmp_path, text, fold="1/2")
     drawn = [own_faces(tmp_path, text, fold=f"{k}/2", file_splits=False).splits for k in (1, 2)]
     assert {splits["val"][0].name for splits in drawn} == {"0.jpg", "1.jpg"}
+    text += "\n2.jpg,60,30,30,30,45,60,test"
+    tested = own_faces(tmp_path, text, file_splits=False).splits["test"]
+    assert [record.name for record in tested] == ["2.jpg"]
 
 
 def test_tags_are_evaluated_apart(tmp_path: Path) -> None:
@@ -484,22 +487,28 @@ def test_a_face_without_its_chin_has_the_box_of_a_whole_one(tmp_path: Path) -> N
 
 
 def test_a_file_that_exists_elsewhere_is_not_taken_for_its_namesake(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        image(tmp_path / folder / "1.jpg")
+    image(tmp_path / "a/1.jpg")
+    image(tmp_path / "b/1.jpg", quality=50)
     path = tmp_path / "b/faces.csv"
     path.write_text(f"{HEAD}\n{tmp_path / 'a/1.jpg'},1,2,3,4,5,6")
     settings: dict[str, Any] = dict(data_dir=tmp_path, input_size=(32, 32), train=str(path))
     with pytest.raises(DataError, match=r"a/1.jpg is not in .*/b/1.jpg is another one of its name"):
         AnnotationsDataModule(**settings).read()
+    image(tmp_path / "copy/a/1.jpg")  # of the whole data set
+    copied = AnnotationsDataModule(**settings, images=str(tmp_path / "copy"))
+    copied.read()
+    assert [record.image for record in records(copied)] == [tmp_path / "copy/a/1.jpg"]
     module = AnnotationsDataModule(**settings, images=str(tmp_path / "a"))
     module.read()
+    assert "alone" not in module.summary()
     assert [record.image for record in records(module)] == [tmp_path / "a/1.jpg"]
 
 
 def test_names_without_suffix_are_looked_up_with_their_folder(tmp_path: Path) -> None:
     for name in ("a/1.jpg", "b/1.jpg", "b/2.jpg"):
         image(tmp_path / name)
-    rows = [f"{name},1,2,3,4,5,6" for name in ("a/1", "b/1", "b/1.jpg", "B/2.JPG", "b/2")]
+    names = ("a/1", "b/1", "b/1.jpg", "B/2.JPG", "b/2", "/elsewhere/A/1.jpg")
+    rows = [f"{name},1,2,3,4,5,6" for name in names]
     (tmp_path / "faces.csv").write_text("\n".join([HEAD, *rows]))
     module = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="faces.csv")
     module.read()
@@ -507,6 +516,7 @@ def test_names_without_suffix_are_looked_up_with_their_folder(tmp_path: Path) ->
     assert found == {
         "a/1": tmp_path / "a/1.jpg", "b/1": tmp_path / "b/1.jpg", "b/1.jpg": tmp_path / "b/1.jpg",
         "B/2.JPG": tmp_path / "b/2.jpg", "b/2": tmp_path / "b/2.jpg",
+        "/elsewhere/A/1.jpg": tmp_path / "a/1.jpg",
     }  # fmt: skip
     assert "alone" not in module.summary()
 

@@ -56,7 +56,7 @@ def test_boxes_of_an_xml_turn_with_the_photo(tmp_path: Path, turn: int, ending: 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("b.csv", "Filename;xmin;ymin;xmax;ymax\nx.jpg;1;2;3;4"),
+        ("b.csv", "Image Name;xmin;ymin;xmax;ymax\nx.jpg;1,0;2;3;4"),
         ("b.csv", "image\tleft\ttop\tright\tbottom\nx.jpg\t1\t2\t3\t4"),
         (
             "b.json",

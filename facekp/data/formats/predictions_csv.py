@@ -1,10 +1,11 @@
 """CSV files of faces in photos: boxes, and perhaps points; `predictions.csv` is one.
 
 Columns: `file`, `left`, `top`, `right`, `bottom` (edges `xyxy` in pixels of the upright photo; also
-the other headings of `csv_columns`), perhaps `box_source` (`box_kind` in older files), `angle` (see
-`corrected_csv`), `frame` (0 for a photo), and for points `NAME_x`, `NAME_y`, or `x0`, `y0`, `x1`,
-... if they have no names. The cells of a missing point are empty; a photo without faces has one row
-with neither box nor points. Columns are separated by commas, semicolons or tabs.
+`xmin`, `ymin`, `xmax`, `ymax`, and other headings of the image), perhaps `box_source` (`box_kind`
+in older files), `angle` (see `corrected_csv`), `frame` (0 for a photo), and for points `NAME_x`,
+`NAME_y`, or `x0`, `y0`, `x1`, ... if they have no names. The cells of a missing point are empty; a
+photo without faces has one row with neither box nor points. Columns are separated by commas,
+semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def read_predictions_csv(
                     continue
                 of_photos += 1
                 try:
-                    yield _face(row, names)
+                    yield _face(row, names, "," if delimiter == "," else ".")
                 except ValueError as error:
                     line = reader.line_num
                     raise DataError(path, f"not a face: {error}", remedy, line) from error
@@ -111,7 +112,7 @@ def has_box_columns(path: Path) -> bool:
 def _canonical(header: Sequence[str]) -> list[str]:
     """Headings, with the image's and the box's called `file`, `left`, `top`, `right`, `bottom`."""
     header = [heading.strip() for heading in header]
-    plain = [heading.lower() for heading in header]
+    plain = [heading.lower().replace(" ", "_") for heading in header]
     if "file" not in header:
         image = next((name for name in IMAGE_HEADINGS if name in plain), None)
         header = ["file" if name == image else old for name, old in zip(plain, header, strict=True)]
@@ -122,8 +123,9 @@ def _canonical(header: Sequence[str]) -> list[str]:
     return header
 
 
-def _face(row: dict[str, str | None], names: list[str]) -> CsvFace:
-    cells = [(row[name] or "").strip() for name in (*BOX_COLUMNS, *names)]
+def _face(row: dict[str, str | None], names: list[str], comma: str) -> CsvFace:
+    """A row; `comma` is what a comma in a number stands for."""
+    cells = [(row[name] or "").strip().replace(",", comma) for name in (*BOX_COLUMNS, *names)]
     numbers = np.array([float(cell or "nan") for cell in cells])
     file = (row["file"] or "").strip()
     if not file:

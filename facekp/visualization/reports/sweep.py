@@ -94,8 +94,9 @@ def _data_name(config: dict[str, Any], known: dict[str, str]) -> str:
     """Name of the data of a job, the same for jobs whose metrics can be compared."""
     ignored = (*SAME_METRICS, "fold")
     older = {"split_seed": 0, "file_splits": True}  # which older jobs lack
-    # `dataset.data_dir` only refers to that of all.
-    dataset = older | config["dataset"] | {"data_dir": config.get("data_dir")}
+    dataset = older | config["dataset"]
+    if dataset.get("data_dir") == "${data_dir}":
+        dataset["data_dir"] = config.get("data_dir")
     dataset["label_shift"] = float(dataset.get("label_shift", 0))
     key = json.dumps({k: v for k, v in dataset.items() if k not in ignored}, sort_keys=True)
     if key not in known:

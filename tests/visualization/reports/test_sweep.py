@@ -62,10 +62,11 @@ def test_there_are_no_means_where_nothing_is_repeated() -> None:
 
 
 def test_jobs_on_other_data_and_with_other_monitors_are_not_ranked_together(tmp_path: Path) -> None:
-    dataset = {"_target_": "facekp.data.imm.IMMDataModule", "data_dir": "${data_dir}"}
+    target = "facekp.data.imm.IMMDataModule"
     for at, (place, monitor) in enumerate([("A", "val/mse"), ("B", "val/mse"), ("A", "val/loss")]):
         folder = tmp_path / f"{at}_part1/.hydra"
         folder.mkdir(parents=True)
+        dataset = {"_target_": target, "data_dir": "${data_dir}" if at < 2 else "A"}
         config = {"dataset": dataset, "data_dir": place, "name": "part1", "monitor": monitor}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         overrides = [f"data_dir={place}", f"monitor={monitor}"]
