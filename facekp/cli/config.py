@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from facekp.cli.resume import SEARCH, last_values, program
-from facekp.core.conf import CONF
+from facekp.core.conf import files_of_group
 from facekp.core.devices import gpu_count
 from facekp.core.run_folder import new_run_dir
 
@@ -43,8 +43,7 @@ def study(name: str, overrides: Sequence[str], params: Mapping[str, str]) -> str
 
 def options(*groups: str) -> str:
     """The files of groups of `conf/`, a line per group, for `--help`."""
-    files = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in groups}
-    return "\n".join(f"{group}: {', '.join(names)}" for group, names in files.items())
+    return "\n".join(f"{group}: {', '.join(files_of_group(group))}" for group in groups)
 
 
 def output_dir() -> str | None:

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from facekp.core.conf import CONF
+from facekp.core.conf import CONF, files_of_group
 from facekp.core.errors import FacekpError
 from facekp.core.run_folder import STARTED, discard, is_new
 
@@ -145,9 +145,7 @@ def _no_such_file(text: str, group: str, name: str) -> str:
         return f"{group}={name}: was renamed to {new}"
     listing = text.partition("Config search path")[0]
     # For an entry of a list Hydra lists no choices.
-    choices = re.findall(r"^\t(\S+)$", listing, re.MULTILINE) or sorted(
-        path.stem for path in (CONF / group).glob("*.yaml")
-    )
+    choices = re.findall(r"^\t(\S+)$", listing, re.MULTILINE) or files_of_group(group)
     remedy = f"; choose one of {', '.join(choices)}" if choices else ""
     return f"{group}={name}: there is no such file in conf/{remedy}"
 
@@ -161,23 +159,29 @@ def _no_such_setting(name: str, config_name: str, arguments: Sequence[str]) -> s
             "a search has hydra/sweeper=optuna" if search else "--cfg hydra shows those of Hydra"
         )
         return f"{name}: there is no such setting here; {advice}"
-    group = name.partition(".")[0]
-    of_data = group == "dataset" and config_name == "predict"
-    has_data = name != group and any(argument.startswith("dataset=") for argument in arguments)
-    if not (of_data and has_data):
-        tasks = _tasks_with(group if of_data else name) if config_name == "predict" else []
-        if tasks:
-            return f"{name}: this task has no such setting; {_have_it(tasks)}"
-        other = "config" if config_name == "predict" else "predict"
-        if _has_group(other, group) and not _has_group(config_name, group):
-            program = "train.py" if other == "config" else "predict.py"
-            return f"{name}: there is no such setting here; {program} has it"
-    files = _files_with(name)
-    if files:
-        return f"{name}: there is no such setting here; {_have_it(files)}"
+    if elsewhere := _where_it_is(name, config_name, arguments):
+        return f"{name}: {elsewhere}"
     near = difflib.get_close_matches(name, _settings(config_name, arguments), n=2, cutoff=0.7)
     advice = f"did you mean {' or '.join(near)}?" if near else f"+{name}=... would add it"
     return f"{name}: there is no such setting here; {advice}"
+
+
+def _where_it_is(name: str, config_name: str, arguments: Sequence[str]) -> str:
+    """Which task, program or other file of its group has a setting that is not here."""
+    group, _, key = name.partition(".")
+    if config_name == "predict":
+        is_chosen = any(argument.startswith(f"{group}=") for argument in arguments)
+        line = r"  - /any_dataset$" if group == "dataset" else f"{re.escape(name)}:"
+        tasks = _files_with("task", line)
+        if tasks and not (group == "dataset" and key and is_chosen):
+            return f"this task has no such setting; {_have_it(tasks)}"
+    if config_name == "predict" and group != "dataset" and _has_group("config", group):
+        return "there is no such setting here; train.py has it"
+    if config_name == "config" and _has_group("predict", group):
+        return "there is no such setting here; predict.py has it"
+    if key and (files := _files_with(group, f"{re.escape(key)}:")):
+        return f"there is no such setting here; {_have_it(files)}"
+    return ""
 
 
 def _has_group(config_name: str, group: str) -> bool:
@@ -186,24 +190,15 @@ def _has_group(config_name: str, group: str) -> bool:
     return re.search(rf"^  - {re.escape(group)}:", text, re.MULTILINE) is not None
 
 
+def _files_with(group: str, line: str) -> list[str]:
+    """The files of a group with a line that begins so (a regular expression), as `group=...`."""
+    files = sorted((CONF / group).glob("*.yaml"))
+    begins = re.compile(f"^{line}", re.MULTILINE)
+    return [f"{group}={f.stem}" for f in files if begins.search(f.read_text(encoding="utf-8"))]
+
+
 def _have_it(choices: Sequence[str]) -> str:
     return f"{' and '.join(choices)} {'has' if len(choices) == 1 else 'have'} it"
-
-
-def _tasks_with(name: str) -> list[str]:
-    """The tasks that have a setting of their own of this name, as `task=...`."""
-    any_dataset = "|  - /any_dataset$" if name == "dataset" else ""
-    entry = re.compile(rf"^{re.escape(name)}:{any_dataset}", re.MULTILINE)
-    files = sorted((CONF / "task").glob("*.yaml"))
-    return [f"task={f.stem}" for f in files if entry.search(f.read_text(encoding="utf-8"))]
-
-
-def _files_with(name: str) -> list[str]:
-    """The files of a group that have a setting `group.name`, as `group=...`."""
-    group, _, key = name.partition(".")
-    entry = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
-    files = sorted((CONF / group).glob("*.yaml")) if key else []
-    return [f"{group}={f.stem}" for f in files if entry.search(f.read_text(encoding="utf-8"))]
 
 
 def _settings(config_name: str, arguments: Sequence[str]) -> list[str]:

@@ -91,16 +91,18 @@ class RecordBuilder:
             try:
                 image = _find_image(entry, finder)
                 bbox, box = self._box(entry, outline, image, source.upright)
-                counts = self.file_splits or entry.split in ("test", "predict")
-                named = entry.split if counts and source.split == "train" else ""
                 record = self._record(entry, image, bbox, source, columns)
-                found.append((named or source.split, record, box))
+                found.append((self._split(entry, source), record, box))
             except DataError as error:
                 skip_or_raise(error, self.problems)
         if finder.guessed:
             name, path = finder.guessed
             notes.append(f"images found by their file names alone, e.g. {name} as {path}")
         return found
+
+    def _split(self, entry: FaceEntry, source: Source) -> str:
+        counts = self.file_splits or entry.split in ("test", "predict")
+        return entry.split if source.split == "train" and entry.split and counts else source.split
 
     def _record(
         self,
@@ -159,16 +161,21 @@ class RecordBuilder:
     def _group(self, entry: FaceEntry, name: str, image: Path, annotations: Path) -> str:
         if self.group_pattern is None:
             return entry.group or str(image)
-        texts = [name]
-        folder = annotations if annotations.is_dir() else annotations.parent
-        if isinstance(entry.image, Path) and image.is_relative_to(folder):
-            texts.append(image.relative_to(folder).as_posix())  # no name is written in the file
-        for text in texts:
-            if (found := self.group_pattern.search(text)) and found[1] is not None:
-                return found[1]
-        pattern = self.group_pattern.pattern
-        remedy = "correct it, e.g. dataset.group='(.+)_[0-9]+'"
-        raise entry.error(f"dataset.group={pattern} does not match {texts[-1]}", remedy)
+        found = self.group_pattern.search(name)
+        if (found is None or found[1] is None) and isinstance(entry.image, Path):
+            name = _path_inside(annotations, image)  # as no name is written in the file
+            found = self.group_pattern.search(name)
+        if found is None or found[1] is None:
+            pattern = self.group_pattern.pattern
+            remedy = "correct it, e.g. dataset.group='(.+)_[0-9]+'"
+            raise entry.error(f"dataset.group={pattern} does not match {name}", remedy)
+        return found[1]
+
+
+def _path_inside(annotations: Path, image: Path) -> str:
+    """An image's path relative to the folder of its annotations; its name if it is elsewhere."""
+    folder = annotations if annotations.is_dir() else annotations.parent
+    return image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name
 
 
 def _find_image(entry: FaceEntry, finder: ImageFinder) -> Path:

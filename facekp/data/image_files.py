@@ -58,8 +58,10 @@ class ImageFinder:
     def _check_place(self, name: str, path: Path) -> None:
         """Refuse to take a file for another one that exists where its name says; a copy will do."""
         exact = Path(name)
-        is_copy = _common_end(path.absolute().parts, exact.parts) > 1
-        if exact.is_absolute() and is_file(exact) and not (is_copy or filecmp.cmp(exact, path)):
+        if not (exact.is_absolute() and is_file(exact)):
+            return
+        in_same_folder = _common_end(path.absolute().parts, exact.parts) > 1
+        if not in_same_folder and not filecmp.cmp(exact, path, shallow=False):
             raise ValueError(
                 f"the image {name} is not in {self._places()}; {path} is another one of its name"
             )
@@ -90,8 +92,8 @@ class ImageFinder:
 
     def _guess(self, name: str, path: Path, parts: tuple[str, ...]) -> Path:
         """A file that was found, noted if only the last of several parts of its name fits."""
-        by_name_alone = len(parts) > 1 and _common_end(path.absolute().parts, parts) < 2
-        if self.guessed is None and by_name_alone:
+        is_new = self.guessed is None and len(parts) > 1
+        if is_new and _common_end(path.absolute().parts, parts) == 1:
             self.guessed = name, path
         return path
 

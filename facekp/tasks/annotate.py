@@ -15,7 +15,7 @@ from facekp.data.formats.recognition import writable_format
 from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder
 from facekp.tasks.corrected_products import Products, train_command
-from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
+from facekp.tasks.inputs import find_inputs, is_video
 from facekp.tasks.starting_points import StartingPoints, photos_of_records
 from facekp.tasks.web_page import PageSettings, require_web, serve
 
@@ -150,10 +150,10 @@ def open_session(
 
 def _photos(input: str | Sequence[str] | None) -> list[Path]:  # noqa: A002
     found = find_inputs(input)
-    videos = [file for file in found if file.suffix.lower() in VIDEO_SUFFIXES]
+    videos = [file for file in found if is_video(file)]
     for video in videos:
         print(f"skipped: {video}: a video; only photos can be annotated")
-    photos = [file for file in found if file not in videos]
+    photos = [file for file in found if not is_video(file)]
     if not photos:
         raise ConfigError(f"input={input}: no photo there")
     return photos

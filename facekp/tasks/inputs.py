@@ -52,6 +52,11 @@ def find_inputs(paths: str | Sequence[str] | None) -> list[Path]:
     return list(found.values())
 
 
+def is_video(file: Path) -> bool:
+    """Whether a file is a video, by its name."""
+    return file.suffix.lower() in VIDEO_SUFFIXES
+
+
 def _reason(entry: str) -> str:
     """Why an input names no photo or video, and what would."""
     if re.match("rtsp|rtmp|udp", entry, re.IGNORECASE) and ADDRESS.match(entry):

@@ -20,7 +20,7 @@ from facekp.core.landmarks import LandmarkScheme
 from facekp.core.progress import with_progress
 from facekp.inference.predictor import Predictor
 from facekp.tasks.common import output_folder
-from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
+from facekp.tasks.inputs import find_inputs, is_video
 from facekp.tasks.known_faces import read_annotations
 from facekp.visualization.morph import (
     AlignedPhoto,
@@ -249,7 +249,7 @@ def _photos_with_faces(
 ) -> Iterator[PhotoWithFace]:
     """The photos with a usable face; the others are named."""
     for file in with_progress(files, len(files), "photos"):
-        if file.suffix.lower() in VIDEO_SUFFIXES:
+        if is_video(file):
             say(f"skipped: {file}: a video; a morph takes photos")
             continue
         try:

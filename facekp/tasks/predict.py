@@ -23,7 +23,7 @@ from facekp.inference.predictor import Predictor
 from facekp.inference.tracking import FaceTracker, TrackedFace
 from facekp.inference.video import VideoReader, check_frames
 from facekp.tasks.common import is_on, output_folder
-from facekp.tasks.inputs import VIDEO_SUFFIXES, find_inputs
+from facekp.tasks.inputs import find_inputs, is_video
 from facekp.tasks.known_faces import read_annotations
 from facekp.tasks.predict_video import predict_video
 from facekp.visualization.overlay import draw_faces, save_image
@@ -107,8 +107,8 @@ def predict(
     annotation_format = writable_format(format) if format else None
     annotations = _known_boxes(boxes, predictor.description.box_source) if boxes else None
     files = find_inputs(input)
-    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-    if annotations is not None and videos:
+    has_video = any(map(is_video, files))
+    if annotations is not None and has_video:
         raise ConfigError(f"boxes={boxes}: boxes are for photos; a video needs the detector")
     if annotations is None:
         _ = predictor.detector  # its errors are not the first photo's
@@ -119,7 +119,7 @@ def predict(
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         table = csv.writer(stream)
         columns = point_columns(predictor.point_names)
-        with_raw = bool(videos) and options.smooths
+        with_raw = has_video and options.smooths
         table.writerow([*COLUMNS, *columns, *(f"raw_{name}" for name in columns if with_raw)])
         try:
             for image in run.images(files):
@@ -133,7 +133,7 @@ def predict(
     if annotations is not None and (unused := annotations.unused_files()):
         print(f"{boxes}: {len(unused)} files have boxes and are not among the input: {unused[:5]}")
     print(f"{total} faces in {len(files) - len(run.failed)} files: {path}")
-    if annotation_format is not None and len(videos) == len(files):
+    if annotation_format is not None and all(map(is_video, files)):
         print(f"format={format}: only faces of photos are written as annotations, and none are")
     elif annotation_format is not None:
         from facekp.tasks.written_annotations import photo_record, write_face_annotations
@@ -209,8 +209,8 @@ class _Prediction:
         self.inputs = {_folded(file.resolve()) for file in files}
         if self.annotations is not None:
             self.annotations.expect(files)
-        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-        stills = [file for file in files if file not in videos]
+        videos = [file for file in files if is_video(file)]
+        stills = [file for file in files if not is_video(file)]
         for photo in with_progress(stills, len(stills), "photos"):
             with self._reported(photo):
                 yield self._photo(photo)
