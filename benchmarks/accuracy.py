@@ -19,7 +19,7 @@ from benchmarks.common import show
 from benchmarks.prediction import dlib_predictor
 from facekp.inference.backends import load_backend
 from facekp.inference.predictor import Predictor
-from facekp.metrics import face_errors, summarize
+from facekp.metrics import THRESHOLD, face_errors, summarize
 from facekp.models.bundled import BUNDLED
 from facekp.tasks.training_data import load_training_data
 
@@ -49,7 +49,7 @@ def main() -> None:
     base = errors["ibug68"]["nme_interocular"]
     for name, frame in errors.items():
         beside = frame.assign(nme_interocular=frame["nme_interocular"] - base)
-        row, more = (summarize(table, 0.08).iloc[0] for table in (frame, beside))
+        row, more = (summarize(table, THRESHOLD).iloc[0] for table in (frame, beside))
         rows.append(
             {
                 "predictor": name,

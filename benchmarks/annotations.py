@@ -31,6 +31,7 @@ from facekp.data.ibug import IBUGDataModule
 from facekp.data.records import FaceRecord, annotated_points
 from facekp.data.splits import split_by_group
 from facekp.inference.predictor import Predictor
+from facekp.metrics import THRESHOLD
 from facekp.tasks.evaluate import evaluate
 
 ROUNDING = (np.sqrt(2) + np.log(1 + np.sqrt(2))) / 6
@@ -75,11 +76,10 @@ def youtube_faces(data_dir: Path, output: Path, seeds: int, epochs: int | None) 
     cfg = facekp.compose("experiment=youtube_faces", f"data_dir={data_dir}")
 
     def tested(checkpoint: str | Path) -> pd.DataFrame:
-        settings = {key: value for key, value in cfg.dataset.items() if key != "augmentation"}
-        data = build_datamodule(settings, input_size=(128, 128), channels=1)
+        data = build_datamodule(cfg.dataset, input_size=(128, 128), channels=1)
         folder = str(output / "evaluation")
         predictor = Predictor.load(checkpoint)
-        return evaluate(predictor, None, "test", 0.08, folder, data).set_index("predictor")
+        return evaluate(predictor, None, "test", THRESHOLD, folder, data).set_index("predictor")
 
     bundled = tested("ibug68")
     rows = [
@@ -94,7 +94,7 @@ def youtube_faces(data_dir: Path, output: Path, seeds: int, epochs: int | None) 
         ):
             checkpoint = trained(output, name.replace(" ", "_"), seed, epochs, *base, *changes)
             rows.append(row(name, tested(checkpoint).loc["network"]) | {"seed": seed})
-    data = build_datamodule({k: v for k, v in cfg.dataset.items() if k != "augmentation"})
+    data = build_datamodule(cfg.dataset)
     data.setup()
     scheme = find_scheme("ibug68")
     share = np.mean([ROUNDING / r.normalizer(scheme) for r in data.splits["test"]])
@@ -122,7 +122,7 @@ def missing_labels(data_dir: Path, output: Path, seeds: int, epochs: int | None)
                 "monitor=val/nme_interpupil",
             )  # fmt: skip
             metrics = evaluate(
-                Predictor.load(checkpoint), None, "test", 0.08, str(output / "evaluation")
+                Predictor.load(checkpoint), None, "test", THRESHOLD, str(output / "evaluation")
             ).set_index("predictor")
             found = row(f"{share:.0%} removed", metrics.loc["network"])
             rows.append(found | {"seed": seed, "training labels": labels})

@@ -10,11 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
-
-import facekp
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,11 +37,6 @@ def run_python(*arguments: str, refused: bool = False, **environment: str) -> st
 def run_train(folder: Path, *overrides: str) -> None:
     """Run `python train.py` with its output in `folder`."""
     run_python("train.py", f"hydra.run.dir={folder}/run", *overrides)
-
-
-def composed(*overrides: str) -> DictConfig:
-    """The configuration that `train.py` gets from these arguments."""
-    return facekp.compose(*overrides)
 
 
 def data_source(experiment: str = "part1") -> list[str]:

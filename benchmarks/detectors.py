@@ -33,6 +33,7 @@ from facekp.core.geometry import (
 from facekp.core.image import read_image
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.ibug import IBUGDataModule
+from facekp.data.registry import IBUG_TRAIN_XML
 from facekp.inference.detectors import CenterFaceDetector, Detector, DlibDetector, YuNetDetector
 from facekp.inference.faces import Faces
 from facekp.inference.predictor import Predictor
@@ -94,7 +95,7 @@ def main() -> None:
 
 def ibug_faces(data: Path) -> list[Sample]:
     """The training entries of iBUG."""
-    xml = data / IBUGDataModule.info.folder_name / "labels_ibug_300W_train.xml"
+    xml = data / IBUGDataModule.info.folder_name / IBUG_TRAIN_XML
     faces = read_dlib_xml(xml)
     return [(xml.parent / f.file, f.keypoints) for f in faces if f.keypoints is not None]
 

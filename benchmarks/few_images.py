@@ -90,7 +90,7 @@ def main() -> None:
 def faces(data_dir: Path) -> tuple[list[Sample], list[Sample]]:
     """Frames that may be annotated, and frames of other people for the test."""
     cfg = facekp.compose("experiment=youtube_faces", f"data_dir={data_dir}")
-    data = build_datamodule({k: v for k, v in cfg.dataset.items() if k != "augmentation"})
+    data = build_datamodule(cfg.dataset)
     data.setup()
 
     def samples(split: str) -> Iterator[Sample]:

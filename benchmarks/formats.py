@@ -56,8 +56,7 @@ def main() -> None:
     rows = []
     for name in ("imm", "ibug", "youtube_faces"):
         cfg = facekp.compose(f"dataset={name}", f"data_dir={arguments.data_dir}")
-        settings = {key: value for key, value in cfg.dataset.items() if key != "augmentation"}
-        source = build_datamodule(settings)
+        source = build_datamodule(cfg.dataset)
         try:
             source.prepare_data()
         except facekp.FacekpError as error:

@@ -23,7 +23,8 @@ from time import perf_counter
 import psutil
 from rich.progress import track
 
-from benchmarks.common import composed, run_python, show
+import facekp
+from benchmarks.common import run_python, show
 from facekp.data.registry import IBUG
 from facekp.tasks.common import build
 
@@ -94,7 +95,7 @@ def measure(folder: Path) -> dict[str, float]:
     """Measure the present data set."""
     settings = [f"data_dir={folder}", f"dataset.cache_dir={folder}/cache", "run_dir=."]
     small = ["model.input_size=[64,64]", "dataset.batch_size=64"]
-    cfg = composed("experiment=part3", *small, *settings)
+    cfg = facekp.compose("experiment=part3", *small, *settings)
     figures = {}
     begin = perf_counter()
     datamodule = build(cfg.dataset)

@@ -25,7 +25,8 @@ from skimage.transform import AffineTransform, rotate
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.common import ON_A_CPU, composed, data_source, show
+import facekp
+from benchmarks.common import ON_A_CPU, data_source, show
 from benchmarks.training import epoch_times
 from facekp.data.datamodule import FaceDataModule
 from facekp.data.records import FaceRecord
@@ -102,7 +103,7 @@ def measure(experiment: str) -> dict[str, object]:
     """One row of the table: a plain epoch and epochs of `train.py`."""
     source = [*data_source(experiment), *ON_A_CPU.get(experiment, ())]
     with tempfile.TemporaryDirectory() as folder:
-        cfg = composed(f"experiment={experiment}", f"run_dir={folder}", *source)
+        cfg = facekp.compose(f"experiment={experiment}", f"run_dir={folder}", *source)
         datamodule: FaceDataModule = build(cfg.dataset)
         datamodule.prepare_data()
         datamodule.setup()

@@ -23,7 +23,8 @@ import pandas as pd
 import psutil
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.common import composed, show
+import facekp
+from benchmarks.common import show
 
 ALLOWED = {"memory MB": 1.05, "open files": 1.0, "threads": 1.0, "ms per step": 1.25}
 """Largest ratio of the last third to the second third."""
@@ -64,12 +65,13 @@ def one_round(folder: Path) -> dict[str, float]:
     """Train, evaluate, predict; then measure what the process holds."""
     from facekp.cli.programs import train
     from facekp.inference.predictor import Photo, Predictor
+    from facekp.metrics import THRESHOLD
     from facekp.tasks.evaluate import evaluate
 
     folder.mkdir()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cfg = composed(
+        cfg = facekp.compose(
             "experiment=quickstart",
             f"run_dir={folder}",
             f"runs_dir={folder}",
@@ -82,7 +84,7 @@ def one_round(folder: Path) -> dict[str, float]:
         train(cfg)
         best = str(folder / "checkpoints/best.ckpt")
         predictor = Predictor.load(best, flip_test=True)
-        evaluate(predictor, None, None, 0.08, str(folder / "evaluate"))
+        evaluate(predictor, None, None, THRESHOLD, str(folder / "evaluate"))
         photos: list[Photo] = [*sorted(folder.parent.glob("cache/**/*.jpg"))[:4]]
         Predictor.load(best)(photos)
         Predictor.load()(photos[0])

@@ -110,8 +110,8 @@ def checkpoints(
         "trainer.max_epochs=1",
     ]
     for name, experiment, data, extra in (
-        ("imm", "part2", imm_data, []),
-        ("ibug", "part3", ibug_data, ["dataset.batch_size=8"]),
+        ("imm", "part2", imm_data, ["report=false"]),
+        ("ibug", "part3", ibug_data, ["report=false", "dataset.batch_size=8"]),
         ("300w", "part3", ibug_data, ["dataset.batch_size=8", "dataset.split=300w"]),
     ):
         folder = tmp_path_factory.mktemp(name)

@@ -17,7 +17,7 @@ import pooch
 
 from facekp.core.errors import DataError
 from facekp.data.formats.dlib_xml import read_dlib_xml
-from facekp.data.registry import IBUG, IMM
+from facekp.data.registry import IBUG, IBUG_TEST_XMLS, IBUG_TRAIN_XML, IMM
 
 log = logging.getLogger(__name__)
 
@@ -61,23 +61,20 @@ def verify_ibug(folder: Path) -> None:
     Raises:
         DataError: a file or an image is missing, or the counts are not the official ones.
     """
-    tests = [
-        name for name in ("test.xml", "test_parsed.xml") if (folder / _IBUG.format(name)).is_file()
-    ]
-    for name, count in (("train.xml", 6666), (tests[0] if tests else "test.xml", 1008)):
-        faces = read_dlib_xml(folder / _IBUG.format(name))
+    tests = [name for name in IBUG_TEST_XMLS if (folder / name).is_file()]
+    for name, count in ((IBUG_TRAIN_XML, 6666), ((*tests, IBUG_TEST_XMLS[0])[0], 1008)):
+        faces = read_dlib_xml(folder / name)
         if len(faces) != count:
-            raise DataError(folder / _IBUG.format(name), f"{len(faces)} entries, not {count}")
+            raise DataError(folder / name, f"{len(faces)} entries, not {count}")
         missing = [face.file for face in faces if not (folder / face.file).is_file()]
         if missing:
             raise DataError(folder, f"{len(missing)} images are missing, {missing[0]} first")
 
 
-_IBUG = "labels_ibug_300W_{}"
 _IMM_SHA256 = "17815afe5424dff5e1edf9417c80ec3b3982230fe7e914f331296395fd6b27b1"
 
 IMM_ARCHIVE = Archive(IMM.urls, marker="01-1m.asf", verify=verify_imm)
-IBUG_ARCHIVE = Archive(IBUG.urls, marker="labels_ibug_300W_train.xml", verify=verify_ibug)
+IBUG_ARCHIVE = Archive(IBUG.urls, marker=IBUG_TRAIN_XML, verify=verify_ibug)
 
 
 def fetch_archive(archive: Archive, folder: Path) -> None:

@@ -26,11 +26,8 @@ from facekp.data.datamodule import FaceDataModule
 from facekp.data.download import IBUG_ARCHIVE, fetch_archive
 from facekp.data.formats.dlib_xml import read_dlib_xml
 from facekp.data.records import SPLIT_VERBS, FaceRecord, Splits
-from facekp.data.registry import IBUG
+from facekp.data.registry import IBUG, IBUG_TEST_XMLS, IBUG_TRAIN_XML
 from facekp.data.splits import count_by, draw_validation
-
-TRAIN_XML = "labels_ibug_300W_train.xml"
-TEST_XMLS = ("labels_ibug_300W_test.xml", "labels_ibug_300W_test_parsed.xml")
 
 TRAINING_SUBSETS = frozenset({"afw", "helen/trainset", "lfpw/trainset"})
 COMMON_SUBSETS = frozenset({"helen/testset", "lfpw/testset"})
@@ -252,8 +249,8 @@ class IBUGDataModule(FaceDataModule):
         Raises:
             DataError: a missing or broken file; an entry of dlib's training XML without points.
         """
-        train = read_ibug(self.folder / TRAIN_XML, self.problems, self.label_shift)
-        tests = [self.folder / name for name in TEST_XMLS if (self.folder / name).is_file()]
+        train = read_ibug(self.folder / IBUG_TRAIN_XML, self.problems, self.label_shift)
+        tests = [self.folder / name for name in IBUG_TEST_XMLS if (self.folder / name).is_file()]
         test = read_ibug(tests[0], self.problems, self.label_shift) if tests else []
         if self.split == "dlib":
             for record in train:

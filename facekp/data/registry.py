@@ -56,5 +56,8 @@ IBUG = DatasetInfo(
     ),
     synthetic="synthetic_ibug",
 )
+IBUG_TRAIN_XML = "labels_ibug_300W_train.xml"
+IBUG_TEST_XMLS = ("labels_ibug_300W_test.xml", "labels_ibug_300W_test_parsed.xml")
+"""With points (dlib's archive), and with boxes only (the course's)."""
 DATASETS = {"IMMDataModule": IMM, "IBUGDataModule": IBUG}
 """By name of the data module that reads them."""

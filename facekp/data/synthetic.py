@@ -27,8 +27,9 @@ from facekp.data.drawing.face3d import Camera, make_face
 from facekp.data.drawing.painter import Painter, add_camera_effects, background, make_appearance
 from facekp.data.formats.asf import write_asf
 from facekp.data.formats.dlib_xml import XmlWriter
-from facekp.data.ibug import TEST_XMLS, TRAIN_XML, IBUGDataModule
+from facekp.data.ibug import IBUGDataModule
 from facekp.data.imm import IMMDataModule
+from facekp.data.registry import IBUG_TEST_XMLS, IBUG_TRAIN_XML
 
 _VERSION = 1  # of the drawings; a change leads to new folders
 MAX_COUNT = 20_000
@@ -149,7 +150,7 @@ def write_synthetic_ibug(folder: Path, count: int, seed: int) -> None:
                 parsed.add(name, ltwh, None)
             else:
                 train.add(name, ltwh, keypoints)
-    for writer, name in zip((train, test, parsed), (TRAIN_XML, *TEST_XMLS), strict=True):
+    for writer, name in zip((train, test, parsed), (IBUG_TRAIN_XML, *IBUG_TEST_XMLS), strict=True):
         writer.write(folder / name)
 
 

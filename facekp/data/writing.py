@@ -12,6 +12,7 @@ from facekp.core.geometry import invert_affine, transform_boxes, transform_point
 from facekp.core.image import exif_transform, image_size
 from facekp.core.landmarks import LandmarkScheme
 from facekp.data.formats.base import WritableFormat, WrittenFace
+from facekp.data.formats.recognition import writable_formats
 from facekp.data.records import FaceRecord
 
 
@@ -81,18 +82,21 @@ def write_annotations(
 def not_written(annotation_format: WritableFormat, records: Sequence[FaceRecord]) -> Iterator[str]:
     """What a format cannot hold of faces, as notes to the user."""
     name = annotation_format.name
+    others = writable_formats().values()
     if not annotation_format.holds_occlusion and any(
         record.occluded is not None and record.occluded.any() for record in records
     ):
-        yield f"{name} cannot hold that points are occluded; coco and csv can"
+        able = " and ".join(other.name for other in others if other.holds_occlusion)
+        yield f"{name} cannot hold that points are occluded; {able} can"
     tags = sorted({tag for record in records for tag in record.tags})
     if tags:
         yield f"{name} cannot hold which faces are {', '.join(tags)}"
     groups = {record.group for record in records}
     images = {record.image for record in records}
     if not annotation_format.holds_groups and len(groups) < len(images):
+        able = " and ".join(other.name for other in others if other.holds_groups)
         yield (
-            f"{name} cannot hold which photos show one person (group); coco and csv can, or give "
+            f"{name} cannot hold which photos show one person (group); {able} can, or give "
             "dataset.group= when the file is read"
         )
     if annotation_format.copies_images and len(images) < len(records):

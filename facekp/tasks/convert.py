@@ -7,7 +7,7 @@ from pathlib import Path
 from facekp.core.errors import ConfigError
 from facekp.core.files import atomic_write_text
 from facekp.data.datamodule import FaceDataModule
-from facekp.data.formats.recognition import writable_format
+from facekp.data.formats.recognition import writable_format, writable_formats
 from facekp.data.writing import common_folder, not_written, write_annotations
 from facekp.tasks.common import output_folder
 
@@ -19,7 +19,7 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
 
     Args:
         dataset: the data set.
-        format: `coco`, `csv`, `dlib` or `pts`.
+        format: name of a `WritableFormat`, e.g. `coco`.
         output: folder of the files.
 
     Returns:
@@ -31,7 +31,7 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
     if dataset is None:
         raise ConfigError("dataset= is missing: e.g. dataset=annotations dataset.train=faces.csv")
     if format is None:
-        raise ConfigError("format= is missing: give coco, csv, dlib or pts")
+        raise ConfigError(f"format= is missing: give one of {', '.join(writable_formats())}")
     annotation_format = writable_format(format)
     dataset.prepare_data()
     dataset.read()

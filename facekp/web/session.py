@@ -135,11 +135,6 @@ class AnnotationSession:
         return os.path.commonpath([photo.file.absolute().parent for photo in self.photos])
 
     @property
-    def fits(self) -> bool:
-        """Whether the network predicts points of the scheme."""
-        return self.columns is not None
-
-    @property
     def edited_count(self) -> int:
         """Photos that a person has looked through."""
         return sum(photo.edited for photo in self.photos)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -79,33 +78,31 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_the_notebook_runs(tmp_path: Path) -> None:
+def test_the_notebook_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     cells = json.loads((ROOT / "examples/first_steps.ipynb").read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert not any(cell.get("outputs") for cell in cells)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(code)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "points on the same 48 faces" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(code), {})
+    assert "points on the same 48 faces" in capsys.readouterr().out
     assert list(tmp_path.glob("runs/quickstart/compared/report.html"))
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
-def test_python_in_the_documentation_runs(page: str, imm_data: Path, tmp_path: Path) -> None:
+def test_python_in_the_documentation_runs(
+    page: str, imm_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
     code = "\n".join(text for language, text in blocks if language == "python")
     shutil.copy(ROOT / "docs/astronaut.webp", tmp_path / "photo.jpg")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "FACEKP_DATA_DIR": str(imm_data)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "best.ckpt" in done.stdout
+    monkeypatch.setenv("FACEKP_DATA_DIR", str(imm_data))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert "best.ckpt" in capsys.readouterr().out
 
 
 @pytest.mark.long

@@ -245,7 +245,7 @@ def test_a_data_set_of_any_points_is_corrected_as_a_whole(
 ) -> None:
     data = data_set(folder, tmp_path, split=["train", "val"], group=["p1", "p2"])
     session = session_of(predictor, tmp_path, None, data)
-    assert not session.fits  # the network has other points
+    assert session.columns is None  # the network has other points
     (face,) = session.open(0).faces or ()
     assert face.moved == {0, 1, 2}  # labels, which no fit moves
     box = np.array([100.0, 50, 200, 150])

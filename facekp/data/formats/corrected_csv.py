@@ -62,11 +62,6 @@ class CorrectedFace:
         if not self.moved | self.occluded <= set(range(len(self.keypoints))):
             raise ValueError("a point that does not exist")
 
-    @property
-    def missing(self) -> frozenset[int]:
-        """Points that are not annotated."""
-        return frozenset(np.flatnonzero(np.isnan(self.keypoints).any(axis=1)).tolist())
-
 
 @dataclass(frozen=True, eq=False)
 class CorrectedPhoto:

@@ -52,7 +52,6 @@ def test_what_is_written_is_read_again(file: Path) -> None:
     np.testing.assert_array_equal(face.bbox, BOX)
     np.testing.assert_array_equal(face.keypoints, POINTS)
     assert (face.angle, face.score, face.moved, face.occluded) == (-30.5, 0.875, {0, 2}, {2})
-    assert face.missing == {1}
     assert (second.faces, second.edited) == ((), True)
     assert (third.file, third.edited) == ("x/\udcff\n.jpg", False)
     assert is_corrected_csv(file)
