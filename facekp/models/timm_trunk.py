@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ class TimmTrunk(nn.Module):
     weights were trained with. The mean is not corrected, as it would have to reach the padding.
 
     Args:
-        name: of the backbone.
+        name: of the backbone, perhaps with a tag that says which weights, e.g. `resnet18.a1_in1k`.
         in_channels: C.
         input_size: (height, width).
         pretrained: take the published weights, from a package of `WEIGHT_PACKAGES` that is
@@ -45,9 +46,11 @@ class TimmTrunk(nn.Module):
         self, name: str, in_channels: int, input_size: Sequence[int], pretrained: bool
     ) -> None:
         super().__init__()
-        if name not in timm.list_models():  # nothing that timm would look for on a hub
-            raise ValueError(f"trunk={name}: not a backbone of timm; timm.list_models() names them")
-        package = WEIGHT_PACKAGES.get(name)
+        if not timm.is_model(str(name)):  # nothing that timm would look for on a hub
+            near = difflib.get_close_matches(str(name), timm.list_models(), 3)
+            remedy = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
+            raise ValueError(f"trunk={name}: not a backbone of timm; {remedy}")
+        package = WEIGHT_PACKAGES.get(name.partition(".")[0])
         file = _weights_file(package) if pretrained and package else None
         try:
             self.backbone = timm.create_model(
@@ -90,7 +93,7 @@ class TimmTrunk(nn.Module):
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _weights_file(package: str) -> Path | None:

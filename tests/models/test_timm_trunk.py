@@ -53,6 +53,25 @@ def test_weights_of_another_network_are_refused(
         network("heatmap_net", 5, f"model.trunk={NAME}", "model.pretrained=true")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tf_efficientnet_litte0", "did you mean tf_efficientnet_lite0, "),
+        ("5", "timm.list_models"),
+        ("hf_hub:timm/resnet18", "not a backbone of timm"),
+        ("resnet18.nope", r"Invalid pretrained tag \(nope\) for resnet18"),
+    ],
+)
+def test_unknown_names_are_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"trunk={name}: .*{message}"):
+        network("heatmap_net", 5, f"model.trunk={name}")
+
+
+def test_a_tag_chooses_among_published_weights() -> None:
+    trunk = TimmTrunk("resnet18.a1_in1k", 1, (64, 64), pretrained=False)
+    assert trunk.channels == [64, 128, 256, 512]
+
+
 def test_without_network_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     create = timm.create_model
 
