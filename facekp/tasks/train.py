@@ -167,7 +167,9 @@ def prepare_network(
     Raises:
         FacekpError: settings that the network refuses, or weights that do not match.
     """
-    model = cast("dict[str, Any]", description.config["model"])
+    model = dict(description.config["model"])
+    if cfg.ckpt_path and "pretrained" in model:
+        model["pretrained"] = False  # the weights are in the checkpoint
     network = build_network(model, datamodule.num_keypoints, trusted=True)
     network.init_output_bias(torch.tensor(description.mean_shape, dtype=torch.float32))
     if cfg.init_from and not cfg.ckpt_path:

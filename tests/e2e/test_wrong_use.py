@@ -275,6 +275,11 @@ def test_predict(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_setting_of_a_data_set_that_is_not_chosen(said: Callable[..., str]) -> None:
+    line = said("predict.py", "task=evaluate", "dataset.label_shift=0.005")
+    assert line.startswith("error: dataset.label_shift: no dataset= is chosen; dataset=ibug has it")
+
+
 def test_a_link_that_leads_nowhere(said: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     assert "cannot be created" in said("train.py", f"runs_dir={tmp_path / 'link'}")

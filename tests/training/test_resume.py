@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import timm
 import torch
 
 from facekp.core.errors import ConfigError, FacekpError
@@ -18,6 +20,26 @@ def test_a_resume_needs_no_longer_what_its_run_started_from(run: Run) -> None:
     first.unlink()
     last = f"ckpt_path={folder}/checkpoints/last.ckpt"
     run("second", f"init_from={first}", last, "trainer.max_epochs=2")
+    assert len(pd.read_csv(folder / "metrics.csv")) == 2
+
+
+def test_a_resume_needs_no_published_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = timm.create_model
+
+    def published(name: str, pretrained: bool = False, **settings: Any) -> torch.nn.Module:
+        if pretrained and folder is not None:
+            raise OSError("no connection")
+        return create(name, **settings)
+
+    monkeypatch.setattr(timm, "create_model", published)
+    folder = None
+    small = [
+        "model=heatmap_net", "model.trunk=mobilenetv3_small_050", "model.pretrained=true",
+        "model.input_size=[64,64]", "model/scheduler=none",
+    ]  # fmt: skip
+    _, folder = run("r", *small, "trainer.max_epochs=1")
+    last = f"ckpt_path={folder}/checkpoints/last.ckpt"
+    run("r", *small, "trainer.max_epochs=2", last)
     assert len(pd.read_csv(folder / "metrics.csv")) == 2
 
 
