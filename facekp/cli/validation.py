@@ -184,6 +184,11 @@ def _check_weights(cfg: DictConfig) -> None:
             raise ConfigError(
                 f"{name}={value}: there is no such file; or give one of {BUNDLED_NAMES}"
             )
+    if cfg.init_from and not cfg.ckpt_path and cfg.model.get("pretrained"):
+        raise ConfigError(
+            f"init_from={cfg.init_from} and model.pretrained=true: both say which weights the run "
+            "starts from; leave one out, or give init_from=null"
+        )
 
 
 def _check_rules(cfg: DictConfig) -> None:

@@ -280,6 +280,12 @@ def test_a_setting_of_a_data_set_that_is_not_chosen(said: Callable[..., str]) ->
     assert line.startswith("error: dataset.label_shift: no dataset= is chosen; dataset=ibug has it")
 
 
+def test_weights_of_two_sources(said: Callable[..., str]) -> None:
+    trunk = ["model=heatmap_net", "model.trunk=resnet18", "model.pretrained=true"]
+    line = said("train.py", "init_from=ibug68", *trunk)
+    assert line.startswith("error: init_from=ibug68 and model.pretrained=true: both say which")
+
+
 def test_a_link_that_leads_nowhere(said: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     assert "cannot be created" in said("train.py", f"runs_dir={tmp_path / 'link'}")
