@@ -78,8 +78,8 @@ def make_page(folder: Path, photos: Path, settings: Sequence[str]) -> None:
     """
     files = find_inputs(str(photos))  # not after half an hour
     part1 = {
-        name: trained(folder / name, "part1", *extra, *settings)
-        for name, extra in HYPERPARAMETERS.items()
+        name: trained(folder / name, "part1", *settings, *varied)
+        for name, varied in HYPERPARAMETERS.items()
     }
     part2 = trained(folder / "part2", "part2", *settings)
     pooling = [

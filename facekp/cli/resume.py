@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -33,15 +34,25 @@ def command() -> str:
     """The command that repeats this run."""
     if not HydraConfig.initialized():
         return ""
-    overrides = _of_single_run(HydraConfig.get().overrides.task)
+    hydra = HydraConfig.get()
+    overrides = [*_config_dir(hydra.runtime.config_sources), *_of_single_run(hydra.overrides.task)]
     return " ".join([program(), *map(shlex.quote, overrides)])
 
 
 def is_repeated_by(recorded: str) -> bool:
     """Whether a recorded command repeats this run, however the program was called."""
-    words = shlex.split(recorded)
+    words = [word for word in shlex.split(recorded) if not word.startswith("--")]
     overrides = words[2 if words[:1] == ["python"] else 1 :]
     return overrides == _of_single_run(HydraConfig.get().overrides.task)
+
+
+def _config_dir(sources: Iterable[Any]) -> list[str]:
+    """The option that names a folder of one's own configuration, if there is one."""
+    return [
+        f"--config-dir={source['path']}"
+        for source in sources
+        if source["provider"] == "command-line"
+    ]
 
 
 def last_values(overrides: Sequence[str]) -> list[str]:
@@ -54,6 +65,15 @@ def last_values(overrides: Sequence[str]) -> list[str]:
 def _of_single_run(overrides: Sequence[str]) -> list[str]:
     """`last_values` without the search: a job's other overrides hold the values drawn from it."""
     return [o for o in last_values(overrides) if not o.startswith(SEARCH)]
+
+
+def _recorded_options(path: Path) -> list[str]:
+    """The options in a record of Hydra's settings; none if there is no such record."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
+        return _config_dir(settings["runtime"]["config_sources"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return []
 
 
 def _recorded_overrides(path: Path, *keys: str) -> list[str]:
@@ -84,20 +104,25 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     if not resumes:
         return list(arguments)
     folder = Path(resumes[-1].partition("=")[2]).expanduser()
-    rest = [a for a in arguments if a not in resumes and a not in ("-m", "--multirun")]
+    others = [a for a in arguments if a not in resumes and a not in ("-m", "--multirun")]
+    # Hydra takes options only before the settings.
+    options = [argument for argument in others if argument.startswith("--")]
+    rest = [argument for argument in others if argument not in options]
     sweep, run = folder / "multirun.yaml", folder / STARTED / "overrides.yaml"
     if sweep.is_file():
         before = _recorded_overrides(sweep, "hydra", "overrides", "hydra")
         before = last_values([*before, *_recorded_overrides(sweep, "hydra", "overrides", "task")])
         before = [override for override in before if not override.startswith("hydra.mode=")]
-        return ["-m", *before, f"hydra.sweep.dir={quote(str(folder.absolute()))}", *rest]
+        options = options or _recorded_options(sweep)
+        return [*options, "-m", *before, f"hydra.sweep.dir={quote(str(folder.absolute()))}", *rest]
     if run.is_file():
         before = _of_single_run(_recorded_overrides(run))
         last_file = folder.absolute() / LAST
         last = [f"ckpt_path={quote(str(last_file))}"] if last_file.is_file() else []
         run_dir = f"hydra.run.dir={quote(str(folder.absolute()))}"
         same_folder = [run_dir, f"hydra.output_subdir={RESUMED}"]
-        return [*before, *same_folder, *last, *rest]
+        options = options or _recorded_options(folder / STARTED / "hydra.yaml")
+        return [*options, *before, *same_folder, *last, *rest]
     raise ConfigError(
         f"resume={folder}: this is not the folder of a run or a sweep; a search continues when its "
         "own command is given again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,8 @@ class Search:
 def open_search(config: DictConfig) -> Search | None:
     """Open the study of a search, and leave `hydra.sweeper.n_trials` at those that it lacks.
 
-    Trials that a killed process left unfinished are marked as failed, and do not count.
+    Trials that a killed process left unfinished are marked as failed. They, and those of jobs that
+    failed (their value is infinite), do not count.
 
     Args:
         config: of the sweep; changed.
@@ -106,7 +108,8 @@ def open_search(config: DictConfig) -> Search | None:
         )
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-    done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    done = sum(all(map(math.isfinite, trial.values)) for trial in complete)
     search = Search(study, sweeper.n_trials, done)
     with flag_override(config.hydra, "readonly", False):
         sweeper.n_trials = max(0, search.trials - done)

@@ -10,6 +10,7 @@ import re
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from facekp.metrics import format_metric
@@ -26,7 +27,8 @@ def show_means(means: pd.DataFrame, count: int = 5) -> None:
     settings = list(means.columns[2 : means.columns.get_loc("monitor")])
     for (data, _), group in means.groupby(["data", "monitor"], sort=False):
         monitor = group["monitor"].iloc[0]
-        table = Table(title=f"{data}: {monitor}, mean over seeds and folds +- standard error")
+        title = f"{data}: {monitor}, mean over seeds and folds +- standard error"
+        table = Table(title=escape(title))
         names = ["experiment", *(re.split("[./]", name)[-1] for name in settings), "runs"]
         for name in (*names, "mean", "difference"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -37,7 +39,7 @@ def show_means(means: pd.DataFrame, count: int = 5) -> None:
                 if not math.isnan(row[error]):
                     shown += f" +- {format_metric(monitor, row[error])}"
                 cells.append(shown)
-            table.add_row(*cells)
+            table.add_row(*map(escape, cells))
         Console().print(table)
 
 
@@ -67,6 +69,6 @@ def show_ranking(jobs: pd.DataFrame, means: pd.DataFrame, count: int = 5) -> Non
         for row in best.to_dict("records"):
             values = (row[name] for name in settings)
             texts = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in values)
-            cells = [str(row["job"]), *texts]
-            table.add_row(*cells, format_metric(monitor, row["best"]))
+            cells = [str(row["job"]), *texts, format_metric(monitor, row["best"])]
+            table.add_row(*map(escape, cells))
         Console().print(table)

@@ -57,8 +57,14 @@ def scheme_of(
 def _made(path: Path, file: AnnotationFile, names: list[str]) -> tuple[LandmarkScheme, list[str]]:
     """A scheme of names, with what the file says of them."""
     notes: list[str] = []
+    index = {name: at for at, name in enumerate(names)}
+    # Points of a file without names have those of another one, in the same order.
+    places = [index.get(name, at) for at, name in enumerate(file.names)]
+    edges = tuple(tuple(places[at] for at in chain) for chain in file.edges)
     pairs = file.flip_pairs
-    if pairs is None:
+    if pairs is not None:
+        pairs = tuple((places[first], places[second]) for first, second in pairs)
+    else:
         try:
             pairs = flip_pairs_by_name(names)
         except ValueError as error:
@@ -76,7 +82,7 @@ def _made(path: Path, file: AnnotationFile, names: list[str]) -> tuple[LandmarkS
         scheme = LandmarkScheme(
             name=f"custom{len(names)}",
             point_names=tuple(names),
-            edges=file.edges if list(file.names) == names else (),
+            edges=edges,
             flip_pairs=pairs,
         )
     except ValueError as error:

@@ -217,17 +217,18 @@ class AnnotationsDataModule(FaceDataModule):
             twice = sorted({n for n in content.names if list(content.names).count(n) > 1})
             problem = f"two points called {', '.join(twice[:5])}"
             raise DataError(path, problem, "give each point a name of its own")
-        if not content.names or not content.faces:
+        lacks_points = not content.names and split != "test"  # of which boxes are enough
+        if lacks_points or not content.faces:
             if self.problems and len(self.problems) > known:
                 raise self.problems[known]
-            what = "faces" if content.names else "points"
+            what = "points" if lacks_points else "faces"
             raise DataError(path, f"there are no {what} in it", "is it the right file?")
         self.notes += [f"{path.name}: {note}" for note in content.notes]
         folders = images or annotation_format.image_folders(path)
         return Source(split, path, content, folders, annotation_format.upright)
 
     def _scheme_of(self, sources: list[Source]) -> LandmarkScheme:
-        files = [(source.path, source.content) for source in sources]
+        files = [(source.path, source.content) for source in sources if source.content.names]
         chosen = self.landmarks
         if chosen is not None and not isinstance(chosen, LandmarkScheme):
             chosen = find_scheme(chosen)

@@ -76,7 +76,7 @@ class RecordBuilder:
         order = columns_of(source.path, source.content, self.scheme)
         # Points that are in the scheme's order are not copied.
         columns = None if order.tolist() == list(range(self.scheme.count)) else order
-        if not source.content.named and len(order) < self.scheme.count:
+        if not source.content.named and 0 < len(order) < self.scheme.count:
             names = source.content.names
             notes.append(
                 f"{source.path.name} has {len(order)} of the {self.scheme.count} points of "

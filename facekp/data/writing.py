@@ -55,7 +55,7 @@ def write_annotations(
             bbox = transform_boxes(matrix, bbox)
             keypoints = None if keypoints is None else transform_points(matrix, keypoints)
         face = WrittenFace(
-            image=Path(os.path.relpath(record.image.absolute(), root)).as_posix(),
+            image=Path(os.path.relpath(record.image, root)).as_posix(),
             size=size(record.image),
             bbox=bbox,
             keypoints=keypoints,
@@ -109,5 +109,6 @@ def not_written(annotation_format: WritableFormat, records: Sequence[FaceRecord]
 
 def common_folder(records: Sequence[FaceRecord]) -> Path:
     """The innermost folder that holds all images of some faces."""
-    folders = {str(record.image.absolute().parent) for record in records}
+    # Without `..`; links stay, unlike those of Path.resolve.
+    folders = {os.path.abspath(record.image.parent) for record in records}  # noqa: PTH100
     return Path(os.path.commonpath(folders)) if folders else Path()

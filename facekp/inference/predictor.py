@@ -108,6 +108,8 @@ class Predictor:
         for setting, number in (("tta_passes", tta_passes), ("batch_size", batch_size)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ConfigError(f"{setting}={number}: give a whole number, at least 1")
+        if not callable(detector):
+            raise ConfigError(f"detector={detector}: give what makes one, e.g. YuNetDetector")
         check_passes(tta_passes)
         self.flip_test, self.tta_passes, self.batch_size = flip_test, tta_passes, batch_size
         self.turned = turned
@@ -372,6 +374,8 @@ def _boxes_of_photos(boxes: Any, angles: Any, count: int, single: bool) -> list[
     """(boxes, angles) of each of `count` photos; without angles they are None."""
     by_photo = []
     for name, entries in (("boxes", boxes), ("angles", angles)):
+        if not (single or entries is None or isinstance(entries, Iterable)):
+            raise ConfigError(f"{name}: give a list with an entry for each photo")
         listed = [entries] if single else [None] * count if entries is None else list(entries)
         if len(listed) != count:
             raise ConfigError(f"{name}: {len(listed)} entries for {count} photos")
@@ -385,7 +389,10 @@ def _checked_faces(
     """The faces in boxes that a caller gives."""
     checked = _checked_boxes(boxes, photo, image)
     count = len(checked)
-    degrees = np.zeros(count) if angles is None else np.atleast_1d(np.asarray(angles, dtype=float))
+    try:
+        degrees = np.zeros(count) if angles is None else np.array(angles, dtype=float, ndmin=1)
+    except (TypeError, ValueError):
+        degrees = np.empty(0)
     if degrees.shape != (count,) or not np.isfinite(degrees).all():
         raise ConfigError(f"angles: give {count} numbers, one for each box")
     return _FacesOfPhoto(checked, np.ones(count), degrees.tolist(), source, 1)

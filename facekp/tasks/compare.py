@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from facekp.core.errors import ConfigError
@@ -288,7 +289,7 @@ def _show(figures: pd.DataFrame, differences: pd.DataFrame, nme: str) -> None:
     table = Table(title=f"{figures['images'].iloc[0]} validation faces")
     table.add_column("metric", no_wrap=True)
     for label in figures["run"]:
-        table.add_column(label, justify="right", overflow="fold")
+        table.add_column(escape(label), justify="right", overflow="fold")
     for name in figures.columns.drop("run"):
         table.add_row(name, *(format_metric(name, value) for value in figures[name]))
     Console().print(table)

@@ -40,6 +40,11 @@ def convert(dataset: FaceDataModule | None, format: str | None, output: str) -> 
     for note in not_written(annotation_format, every):
         print(note)
     folder, paths = output_folder(output), []
+    read = {record.origin[0].resolve() for record in every}
+    for split in dataset.splits:
+        path = folder / f"{split}{annotation_format.suffix}"
+        if path.resolve() in read:
+            raise ConfigError(f"output={output}: {path} is read, and would be lost; give another")
     root = None if annotation_format.copies_images else common_folder(every)
     for split, records in dataset.splits.items():
         if annotation_format.copies_images:  # it is nothing but points

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from facekp.core.errors import ConfigError
@@ -224,11 +225,11 @@ def _write(
 
 def show(metrics: pd.DataFrame, title: str) -> None:
     """Print a table of figures, one column per row of `metrics`."""
-    table = Table(title=title)
+    table = Table(title=escape(title))
     rows = metrics.to_dict("records")
     table.add_column("metric")
     for row in rows:
-        table.add_column(f"{row['predictor']}\n{row['faces']}", justify="right")
+        table.add_column(escape(f"{row['predictor']}\n{row['faces']}"), justify="right")
     for name in metrics.columns.drop(["faces", "predictor"]):
         table.add_row(name, *(format_metric(name, row[name]) for row in rows))
     Console().print(table)

@@ -24,7 +24,7 @@ from facekp.core.errors import ConfigError
 from facekp.core.files import atomic_write_text
 from facekp.core.plugins import register_plugins
 from facekp.core.progress import format_duration
-from facekp.core.run_folder import BEST, REPORT, RESULTS, accept_resume
+from facekp.core.run_folder import BEST, CONFIG, REPORT, RESULTS, accept_resume
 from facekp.data.datamodule import FaceDataModule
 from facekp.inference.detectors import YuNetDetector
 from facekp.metrics import format_metric
@@ -298,9 +298,9 @@ def write_run_files(run_dir: Path, description: NetworkDescription) -> None:
     """`config.yaml`, resolved, and `environment.yaml` with versions and the data's fingerprint."""
     environment = description.to_dict()
     config = environment.pop("config")
-    for name, content in (("config", config), ("environment", environment)):
+    for name, content in ((CONFIG, config), ("environment.yaml", environment)):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        atomic_write_text(run_dir / f"{name}.yaml", text)
+        atomic_write_text(run_dir / name, text)
 
 
 def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
@@ -323,7 +323,11 @@ def show(results: dict[str, Any], cfg: DictConfig, run_dir: Path) -> None:
     print(f"curves      tensorboard --logdir {cfg.runs_dir}")
     if cfg.trainer.get("exclusive"):  # a job of a sweep, which ends with a ranking
         return
-    print(f"use it      python predict.py photo.jpg {shlex.quote(f'ckpt_path={run_dir / BEST}')}")
+    use = [f"ckpt_path={run_dir / BEST}"]
+    targets = (cfg.model["_target_"], cfg.dataset["_target_"])
+    if plugins := sorted({target.partition(".")[0] for target in targets} - {"facekp"}):
+        use.append(f"plugins=[{','.join(plugins)}]")
+    print(f"use it      python predict.py photo.jpg {shlex.join(use)}")
     if "synthetic" in cfg.dataset["_target_"]:
         settings = "dataset=annotations dataset.train=faces.csv init_from=ibug68"
         print(f"own data    python train.py {settings}")

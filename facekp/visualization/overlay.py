@@ -116,7 +116,7 @@ def draw_crop(
 
 def draw_faces(
     image: Photo,
-    faces: Iterable[AnyFace],
+    faces: Iterable[AnyFace] | AnyFace,
     scheme: LandmarkScheme | None = None,
     *,
     bgr: bool = False,
@@ -125,12 +125,12 @@ def draw_faces(
 
     Args:
         image: path, array, PIL image or tensor, see `facekp.core.photo.Photo`; not modified.
-        faces: what a `Predictor` returned for it.
+        faces: what a `Predictor` returned for it, or one of them.
         scheme: of the points; None: the known scheme with as many points, if there is one.
         bgr: arrays and tensors have the channels in OpenCV's order; the result is RGB.
     """
     image = as_rgb(image, bgr=bgr).copy()
-    for face in faces:
+    for face in faces if isinstance(faces, Iterable) else [faces]:
         points = np.asarray(face.keypoints)
         known = [s for s in bundled_schemes().values() if s.count == len(points)]
         radius = point_radius(points, image.shape[:2])

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -20,7 +21,8 @@ def test_a_command_is_the_same_however_the_program_was_called(
 ) -> None:
     """Else a sweep that is started again from another folder would repeat its finished jobs."""
     task = ["experiment=part1", "name='a b'", "+search=part1", "seed=0"]
-    hydra = SimpleNamespace(overrides=SimpleNamespace(task=task))
+    runtime = SimpleNamespace(config_sources=[])
+    hydra = SimpleNamespace(overrides=SimpleNamespace(task=task), runtime=runtime)
     monkeypatch.setattr(HydraConfig, "get", lambda: hydra)
     monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
     monkeypatch.chdir(tmp_path)
@@ -36,6 +38,9 @@ def test_a_command_is_the_same_however_the_program_was_called(
         assert command() == f"{program} {overrides}"
         assert is_repeated_by(command())
     assert not is_repeated_by("python train.py experiment=part1")
+    runtime.config_sources = [{"provider": "command-line", "path": "/my conf"}]
+    assert command() == f"python train.py '--config-dir=/my conf' {overrides}"
+    assert is_repeated_by(command())
 
 
 def test_resume_repeats_what_a_run_was_started_with(tmp_path: Path) -> None:
@@ -68,6 +73,19 @@ def test_resume_repeats_what_a_run_was_started_with(tmp_path: Path) -> None:
     (tmp_path / "multirun.yaml").unlink()
     with pytest.raises(ConfigError, match="not the folder of a run"):
         expand_resume([f"resume={tmp_path}"])
+
+
+def test_a_configuration_of_ones_own_is_used_again(tmp_path: Path) -> None:
+    sources = [{"provider": "main", "path": "conf"}, {"provider": "command-line", "path": "/mine"}]
+    settings = {"runtime": {"config_sources": sources}, "overrides": {"hydra": [], "task": ["a=1"]}}
+    for file in ("run/.hydra/hydra.yaml", "sweep/multirun.yaml"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(yaml.safe_dump({"hydra": settings}))
+    (tmp_path / "run/.hydra/overrides.yaml").write_text("- a=1\n")
+    assert expand_resume([f"resume={tmp_path}/run"])[:2] == ["--config-dir=/mine", "a=1"]
+    assert expand_resume([f"resume={tmp_path}/sweep"])[:3] == ["--config-dir=/mine", "-m", "a=1"]
+    again = expand_resume(["b=2", "--config-dir=/other", f"resume={tmp_path}/run"])
+    assert (again[0], again[-1]) == ("--config-dir=/other", "b=2")
 
 
 @pytest.mark.parametrize("name", ["it's", "a=b,c", "$x{1}[2]", "照片 (1)", "ends\\"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -33,12 +34,13 @@ def test_trials_of_a_continued_search_count(tmp_path: Path) -> None:
         sweep.mkdir(parents=True)
     first.record(sweeps[0])
     first.study.tell(first.study.ask(), 0.5)
+    first.study.tell(first.study.ask(), math.inf)  # a job that failed
     first.study.ask()  # as if the process had died now
     config = search_config(tmp_path, 5)
     second = open_search(config)
     assert second is not None
     assert (second.done, second.trials, config.hydra.sweeper.n_trials) == (1, 5, 4)
-    assert [trial.state.name for trial in second.study.trials] == ["COMPLETE", "FAIL"]
+    assert [trial.state.name for trial in second.study.trials] == ["COMPLETE", "COMPLETE", "FAIL"]
     second.record(sweeps[1])
     with pytest.raises(ConfigError, match="holds earlier trials of this search"):
         second.record(sweeps[0])

@@ -65,6 +65,15 @@ def test_wrong_boxes_are_refused(checkpoints: dict[str, Path], boxes: Any, messa
     assert face.score == 1
 
 
+def test_wrong_angles_are_refused(checkpoints: dict[str, Path]) -> None:
+    predictor = Predictor.load(checkpoints["ibug"])
+    photo, box = np.zeros((40, 40, 3), np.uint8), [5, 5, 20, 20]
+    with pytest.raises(ConfigError, match="angles: give 1 numbers"):
+        predictor(photo, boxes=box, angles="x")
+    with pytest.raises(ConfigError, match="angles: give a list with an entry for each photo"):
+        predictor([photo, photo], boxes=[[box], [box]], angles=5)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -73,6 +82,7 @@ def test_wrong_boxes_are_refused(checkpoints: dict[str, Path], boxes: Any, messa
         (dict(batch_size=0), "batch_size=0"),
         (dict(batch_size="abc"), "batch_size=abc"),
         (dict(device="nowhere"), "device=nowhere"),
+        (dict(detector="yunet"), "detector=yunet: give what makes one"),
     ],
 )
 def test_wrong_settings_of_a_predictor(

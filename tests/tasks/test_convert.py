@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,57 @@ def test_splits_in_different_folders_have_their_images_in_one(
     again.read()
     for split in ("train", "val"):
         assert [r.image for r in again.splits[split]] == [r.image for r in data.splits[split]]
+
+
+def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:
+    text = "\n".join(["file,a_x,a_y,b_x,b_y", *(f"{at}.jpg,10,20,30,{at}" for at in range(6))])
+    for name in ("train.csv", "predict.csv"):
+        (tmp_path / name).write_text(text)
+    for at in range(6):
+        image(tmp_path / f"{at}.jpg")
+    data = AnnotationsDataModule(data_dir=tmp_path, input_size=(32, 32), train="train.csv")
+    with pytest.raises(ConfigError, match=r"train\.csv is read, and would be lost"):
+        convert(data, "csv", str(tmp_path))
+    assert (tmp_path / "train.csv").read_text() == text
+    assert not (tmp_path / "val.csv").exists()
+
+
+def test_photos_beside_the_working_folder_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("work/in", "other"):
+        (tmp_path / place).mkdir(parents=True)
+        for at in range(4):
+            image(tmp_path / place / f"{at}.jpg")
+        rows = [f"{at}.jpg,10,20,{30 + len(place)},{at}" for at in range(4)]
+        (tmp_path / place / "a.csv").write_text("\n".join(["file,a_x,a_y,b_x,b_y", *rows]))
+    monkeypatch.chdir(tmp_path / "work")
+    files = {"train": "in/a.csv", "val": "../other/a.csv"}
+    source = AnnotationsDataModule(data_dir=Path(), input_size=(32, 32), **files)  # type: ignore[arg-type]
+    paths = convert(source, "csv", "out")
+    written = AnnotationsDataModule(
+        data_dir=Path(), input_size=(32, 32), train=str(paths[0]), val=str(paths[1]),
+        images=str(tmp_path),
+    )  # fmt: skip
+    written.setup()
+    for split in ("train", "val"):
+        images = [record.image.resolve() for record in written.splits[split]]
+        assert images == [record.image.resolve() for record in source.splits[split]]
+    convert(source, "pts", "points")
+    assert len(list((tmp_path / "work/points").rglob("*.pts"))) == 8
+
+
+def test_a_test_without_points_is_read_again(
+    tmp_path: Path, ibug_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ibug(ibug_data)
+    source.splits["predict"] = [replace(r, keypoints=None) for r in source.splits["predict"]]
+    monkeypatch.setattr(source, "read", lambda: None)
+    paths = {path.stem: str(path) for path in convert(source, "dlib", str(tmp_path))}
+    written = AnnotationsDataModule(
+        data_dir=tmp_path, input_size=(32, 32), train=paths["train"], val=paths["val"],
+        test=paths["predict"], images=str(source.folder), landmarks="ibug68",
+    )  # fmt: skip
+    written.setup()
+    assert len(written.splits["predict"]) == len(source.splits["predict"])
+    assert all(record.keypoints is None for record in written.splits["predict"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from facekp.core.errors import ConfigError
 from facekp.training.callbacks.median_stopping import MedianStopping
@@ -42,3 +43,15 @@ def test_median_rule_reads_only_jobs_of_its_experiment(tmp_path: Path) -> None:
     assert list(rule._others(0)) == [2.0]
     assert list(rule._others(1)) == [1.0]
     assert list(rule._others(2)) == []
+
+
+def test_median_rule_reads_only_jobs_with_the_same_faces(tmp_path: Path) -> None:
+    for number, fold in enumerate(("1/5", "2/5", "1/5")):
+        folder = tmp_path / f"{number}_part1"
+        folder.mkdir()
+        pd.DataFrame({"epoch": [0], "val/mse": [number]}).to_csv(
+            folder / "metrics.csv", index=False
+        )
+        dataset = {"fold": fold, "batch_size": number}
+        (folder / "config.yaml").write_text(yaml.safe_dump({"dataset": dataset}))
+    assert list(MedianStopping(tmp_path / "0_part1", "part1", "val/mse")._others(0)) == [2.0]

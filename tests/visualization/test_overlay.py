@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekp.visualization.overlay import draw_points, letterbox, point_radius
+from facekp.inference.faces import Face
+from facekp.visualization.overlay import draw_faces, draw_points, letterbox, point_radius
 
 
 def test_drawing_puts_points_where_they_are() -> None:
@@ -32,3 +33,12 @@ def test_few_points_are_large_enough_to_be_seen(count: int) -> None:
     points = np.random.default_rng(0).uniform(1000, 1300, (count, 2))
     assert point_radius(points, (3000, 4000)) >= 5
     assert point_radius(np.full((5, 2), np.nan), (3000, 4000)) >= 5
+
+
+def test_one_face_is_drawn_as_a_list_of_it() -> None:
+    photo = np.zeros((90, 90, 3), np.uint8)
+    face = Face(
+        np.array([10.0, 10, 80, 80]), np.random.default_rng(0).uniform(10, 80, (68, 2)), 1.0, "x"
+    )
+    np.testing.assert_array_equal(draw_faces(photo, face), draw_faces(photo, [face]))
+    assert draw_faces(photo, face).any()

@@ -282,7 +282,7 @@ class DlibXml(WritableFormat):
         for row, (_, parts) in enumerate(reader.boxes):
             for name, point in parts.items():
                 points[row, index[name]] = point
-        if all(name.isdigit() for name in names):
+        if all(name.isdecimal() for name in names):
             names = [str(int(name)) for name in names]
         faces = [
             FaceEntry(face.file, points[row], path, face.bbox, face.line, face.size)

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from facekp.core.columns import BOX_COLUMNS, point_columns
-from facekp.core.errors import DataError, skip_or_raise
+from facekp.core.errors import ConfigError, DataError, skip_or_raise
 from facekp.core.files import IMAGE_SUFFIXES, atomic_write_text
 from facekp.core.geometry import Size, sound_boxes
 from facekp.core.landmarks import LandmarkScheme
@@ -77,7 +77,16 @@ class PointsCsv(WritableFormat):
         return _Reader(path, options).read()
 
     def write(self, path: Path, faces: Sequence[WrittenFace], scheme: LandmarkScheme) -> None:
-        """Write one row per face, with box, size, split and group."""
+        """Write one row per face, with box, size, split and group.
+
+        Raises:
+            ConfigError: two points whose names differ only in case, as headings do not.
+        """
+        if len({name.lower() for name in scheme.point_names}) < scheme.count:
+            raise ConfigError(
+                "format=csv: names of points that differ only in case are one to it; choose coco "
+                "or dlib"
+            )
         occluded = any(face.occluded is not None for face in faces)
         names = point_columns(scheme.point_names, "xyv" if occluded else "xy")
         head = ["file", *BOX_COLUMNS, "image_width", "image_height", "split", "group"]

@@ -8,10 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as L
+import yaml
 from pytorch_lightning.callbacks import Callback
 
 from facekp.core.errors import ConfigError
-from facekp.core.run_folder import HISTORY
+from facekp.core.run_folder import CONFIG, HISTORY
+from facekp.visualization.reports.sweep import SAME_METRICS
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ class MedianStopping(Callback):
 
     Args:
         run_dir: of this job; the folders of the others lie beside it and end in the same name.
-        name: of the experiment; only its jobs are compared.
+        name: of the experiment; only its jobs with the same validation faces are compared.
         monitor: the metric, lower is better.
         min_epochs: number of epochs before which no job is stopped.
         min_jobs: number of other jobs that must have reached this epoch.
@@ -68,10 +70,13 @@ class MedianStopping(Callback):
 
     def _others(self, epoch: int) -> pd.Series:
         """Best value up to an epoch of each other job that has reached it."""
-        found = []
+        found, data = [], _data_of(self.run_dir)
         for path in self.run_dir.absolute().parent.glob(f"*/{HISTORY}"):
             _, _, name = path.parent.name.partition("_")  # after the job's number
             if name != self.name or path.parent == self.run_dir.absolute():
+                continue
+            other = _data_of(path.parent)
+            if other and data and other != data:
                 continue
             history = pd.read_csv(path)
             if self.monitor in history and history["epoch"].max() >= epoch:
@@ -85,3 +90,10 @@ class MedianStopping(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over those of the resumed run."""
         self.best, self.stopped = state_dict["best"], state_dict.get("stopped", False)
+
+
+def _data_of(run_dir: Path) -> dict[str, Any]:
+    """Settings that choose the validation faces of a job; none if it has not recorded them."""
+    file = run_dir / CONFIG
+    dataset = yaml.safe_load(file.read_text(encoding="utf-8"))["dataset"] if file.is_file() else {}
+    return {key: value for key, value in dataset.items() if key not in SAME_METRICS}

@@ -63,7 +63,9 @@ def read_jobs(folder: Path) -> pd.DataFrame:
         }
         if (job / ERROR).is_file():  # beside the results of before, if it was to be resumed
             lines = (job / ERROR).read_text(encoding="utf-8").strip().splitlines()
-            row |= {"status": "failed", "error": lines[-1]}
+            # An error's first line says what it is, a traceback's last one.
+            line = lines[0] if lines[0].startswith("error: ") else lines[-1]
+            row |= {"status": "failed", "error": line}
         elif (job / RESULTS).is_file():
             results = json.loads((job / RESULTS).read_text(encoding="utf-8"))
             row |= {

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekp.core.errors import DataError
+from facekp.core.errors import ConfigError, DataError
+from facekp.core.landmarks import LandmarkScheme
+from facekp.data.formats.recognition import writable_format
 from tests.data.formats.helpers import BOXES, OCCLUDED, faces, points_of, read, round_trip
 
 
@@ -243,3 +245,9 @@ def test_as_many_decimal_commas_as_semicolons(tmp_path: Path) -> None:
 def test_blank_lines_before_the_header(tmp_path: Path, start: str) -> None:
     content = read(write(tmp_path, f"{start}file,nose_x,nose_y\na.jpg,1,2\n"))
     np.testing.assert_array_equal(points_of(content), [[[1, 2]]])
+
+
+def test_names_that_differ_only_in_case_are_not_written(tmp_path: Path) -> None:
+    scheme = LandmarkScheme("mine", ("L", "l"))
+    with pytest.raises(ConfigError, match="names of points that differ only in case"):
+        writable_format("csv").write(tmp_path / "a.csv", [], scheme)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from facekp.core.errors import DataError
+from facekp.data.annotation_scheme import scheme_of
 from tests.data.formats.helpers import image, points_of, read
 
 ROW = "0 0.5 0.5 0.5 0.4 0.25 0.5 2 0.5 0.25 1 0 0 0"
@@ -77,3 +78,11 @@ def test_broken_files_say_where(tmp_path: Path, row: str, changes: dict, message
 def test_a_class_without_faces(tmp_path: Path) -> None:
     file = write(tmp_path, names={0: "face", 1: "dog"})
     assert not read(file, category="dog").faces
+
+
+def test_flip_pairs_are_of_the_names_in_any_order(tmp_path: Path) -> None:
+    names = {0: ["kp3", "kp1", "kp2"]}
+    file = read(write(tmp_path, kpt_names=names))
+    scheme, _ = scheme_of([(tmp_path / "data.yaml", file)], None)
+    pairs = {frozenset(scheme.point_names[at] for at in pair) for pair in scheme.flip_pairs or ()}
+    assert pairs == {frozenset({"kp3", "kp1"})}

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import yaml
 
+from facekp.cli.sweep_tables import show_ranking
 from facekp.visualization.reports.sweep import (
     means_of_repeats,
     read_jobs,
@@ -75,3 +77,30 @@ def test_jobs_on_other_data_and_with_other_monitors_are_not_ranked_together(tmp_
     assert jobs["data"].tolist() == ["IMM", "IMM (2)", "IMM"]
     assert swept_settings(jobs) == ["data_dir"]
     assert jobs["monitor"].tolist() == ["val/mse", "val/mse", "val/loss"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("error: a.foo: its format is not recognised; e.g.\n  csv:\n    1,2", "error: a.foo: its format"),
+        ("Traceback (most recent call last):\n  ...\nValueError: no", "ValueError: no"),
+    ],
+)  # fmt: skip
+def test_a_failed_job_says_why_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+    folder = tmp_path / "0_part1/.hydra"
+    folder.mkdir(parents=True)
+    config = {"dataset": {"_target_": "facekp.data.imm.IMMDataModule"}, "name": "x", "monitor": "m"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "overrides.yaml").write_text("[]")
+    (tmp_path / "0_part1/error.txt").write_text(text)
+    assert read_jobs(tmp_path)["error"][0].startswith(line)
+
+
+def test_settings_in_brackets_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"job": "0_x", "data": "IMM", "experiment": "x", "callbacks": "[default,ema]",
+           "monitor": "val/mse", "best": 0.1, "status": "done"}  # fmt: skip
+    other = row | {"job": "1_x", "callbacks": "[default]"}
+    show_ranking(pd.DataFrame([row, other]), pd.DataFrame())
+    said = capsys.readouterr().out
+    assert "[default,ema]" in said
+    assert "[default]" in said
