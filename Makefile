@@ -30,7 +30,7 @@ $(BEST)/best/results.json: $(BEST)/large/results.json
 test: .venv/compiled ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-long: .venv/compiled ## Run the tests that take minutes: kills, full disks, launchers, DDP, wheels, Chromium, documented commands
+test-long: .venv/compiled ## Run the tests that take long: kills, full disks, launchers, DDP, wheels, Chromium, documented commands, the notebook
 	$(BIN)/python -m pytest -m long
 
 docs: setup ## Build the documentation as a site

@@ -15,6 +15,7 @@ from benchmarks.training import epoch_times
 from tests.helpers import annotated_face, ibug
 
 
+@pytest.mark.long
 def test_benchmark_of_training(tmp_path: Path, imm_data: Path) -> None:
     small = [f"data_dir={imm_data}", "dataset.val_people=[33]", "report=false"]
     times = epoch_times(tmp_path, "part1", small, epochs=3)

@@ -76,6 +76,7 @@ def call(folder: Path, program: str, *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
 
 
+@pytest.mark.long  # test_contributing.py runs such a package, too
 def test_a_package_of_ones_own(folder: Path, imm_data: Path) -> None:
     train = [
         "model._target_=my_package.net.Net", "~model.channels", "~model.kernel_sizes",
