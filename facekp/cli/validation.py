@@ -225,9 +225,7 @@ def check_network(cfg: DictConfig) -> None:
     model = cast("dict[str, Any]", OmegaConf.to_container(cfg.model, resolve=True))
     if not str(model.get("_target_")).startswith("facekp."):
         return  # it may depend on the number of points
-    if model.get("pretrained"):
-        model["pretrained"] = False  # loads nothing
-    build_network(model, _SOME_KEYPOINTS, trusted=True)
+    build_network(model, _SOME_KEYPOINTS, trusted=True, pretrained=False)
 
 
 def check_devices(cfg: DictConfig, is_job: bool, on_this_machine: bool = True) -> None:

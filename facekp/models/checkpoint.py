@@ -74,8 +74,6 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, NetworkDescription]
     checkpoint, description = read_checkpoint(path)
     try:
         model = dict(description.config["model"])
-        if "pretrained" in model:
-            model["pretrained"] = False  # the weights are in the file
         weights = {
             name.removeprefix("network."): value
             for name, value in checkpoint["state_dict"].items()
@@ -89,9 +87,9 @@ def load_network(path: str | Path) -> tuple[KeypointNetwork, NetworkDescription]
         # plugin's class is trusted, and may compute with numbers that are not there.
         if not _is_of_plugin(model):
             with torch.device("meta"):
-                empty = build_network(model, len(description.points))
+                empty = build_network(model, len(description.points), pretrained=False)
             empty.load_state_dict({name: value.to("meta") for name, value in weights.items()})
-        network = build_network(model, len(description.points))
+        network = build_network(model, len(description.points), pretrained=False)
         network.load_state_dict(weights)
         crop = description.crop
         if crop.channels != int(model["in_channels"]):

@@ -14,7 +14,7 @@ TRAINING_KEYS = ("loss", "optimizer", "scheduler")
 
 
 def build_network(
-    model: Mapping[str, Any], num_keypoints: int, trusted: bool = False
+    model: Mapping[str, Any], num_keypoints: int, trusted: bool = False, pretrained: bool = True
 ) -> KeypointNetwork:
     """The network that the `model` part of a configuration describes.
 
@@ -23,6 +23,8 @@ def build_network(
         num_keypoints: K.
         trusted: the configuration is the user's own, so any `KeypointNetwork` is built; otherwise
             only classes of `facekp.models` and of plugins are.
+        pretrained: whether published weights are loaded if the configuration asks for them; they
+            need not be where others follow.
 
     Raises:
         ConfigError: any other class, a setting that is itself to be built, or settings that the
@@ -32,6 +34,8 @@ def build_network(
     settings = {k: v for k, v in model.items() if k != "_target_" and k not in TRAINING_KEYS}
     if "_target_" in repr(settings):
         raise ConfigError(f"model ({target}): its settings must be plain values")
+    if settings.get("pretrained") and not pretrained:
+        settings["pretrained"] = False
     network = resolve_class(target, KeypointNetwork, "model", "facekp.models", trusted)  # type: ignore[type-abstract]
     try:
         return network(num_keypoints=num_keypoints, **settings)

@@ -167,12 +167,10 @@ def prepare_network(
     Raises:
         FacekpError: settings that the network refuses, or weights that do not match.
     """
-    model = dict(description.config["model"])
-    if cfg.ckpt_path and "pretrained" in model:
-        model["pretrained"] = False  # the weights are in the checkpoint
-    network = build_network(model, datamodule.num_keypoints, trusted=True)
+    model, resumed = description.config["model"], bool(cfg.ckpt_path)
+    network = build_network(model, datamodule.num_keypoints, trusted=True, pretrained=not resumed)
     network.init_output_bias(torch.tensor(description.mean_shape, dtype=torch.float32))
-    if cfg.init_from and not cfg.ckpt_path:
+    if cfg.init_from and not resumed:
         before = load_matching_weights(network, cfg.init_from)
         warn_of_differences(f"init_from={cfg.init_from}", before, description)
     return network
